@@ -1,0 +1,11 @@
+"""The one error users see: a single clear line, never a traceback."""
+
+import click
+
+
+class RegdataError(click.ClickException):
+    """Something a user can mend: says what was expected, what came and what to do.
+
+    On the command line it prints one line and exits with code 1; in Python it is an
+    ordinary exception.
+    """
