@@ -1,0 +1,225 @@
+"""The one file format: an AnnData file in HDF5, written in a stream, one row per cell.
+
+Layout (schema 1)
+-----------------
+X : (N, D) float16, tokens.
+obs : slide, patient, kind, kind_probability, probability, area_um2, flags; in a labelled file
+    also label and, per marker, overlap_<marker>.
+obsm/spatial : (N, 2) float64, centroid (x, y), level-0 H&E pixels, corner origin.
+uns/regdata : schema, classes, contours/vertices (V, 2) and contours/offsets (N + 1,), and what
+    the writer adds: options, model, transform, thresholds, versions.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import read_elem, write_elem
+from numpy.typing import NDArray
+
+from regdata.atomic import replacing
+from regdata.cells import CellTable
+from regdata.errors import RegdataError
+
+SCHEMA = 1
+UNKNOWN = "unknown"
+"""The label of a cell that the immunofluorescence cannot tell; training leaves it out."""
+
+_COLUMNS = ("kind", "kind_probability", "probability", "area_um2", "flags")
+
+
+@dataclass(frozen=True)
+class CellDataset:
+    """A file of cells read into memory.
+
+    Attributes
+    ----------
+    path
+        Where it was read.
+    cells
+        The cells.
+    obs
+        One row per cell; see the layout above.
+    about
+        What uns/regdata holds, without the contours.
+    """
+
+    path: Path
+    cells: CellTable
+    obs: pd.DataFrame
+    about: dict[str, Any]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels, negative first; empty in an unlabelled file."""
+        return tuple(str(name) for name in self.about.get("classes", ()))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) index into `classes`, -1 for unknown."""
+        names = self.obs["label"].astype(str)
+        places = {name: i for i, name in enumerate(self.classes)}
+        return names.map(lambda name: places.get(name, -1)).to_numpy(np.int64)
+
+
+class DatasetWriter:
+    """Takes cells in any number of portions; open one with `write_dataset`."""
+
+    def __init__(self, file: h5py.File, token_width: int) -> None:
+        self._tokens = file.create_dataset(
+            "X",
+            (0, token_width),
+            np.float16,
+            maxshape=(None, token_width),
+            chunks=(256, token_width),
+            compression="lzf",
+        )
+        self._tokens.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        self._vertices = file.create_dataset(
+            "uns/regdata/contours/vertices",
+            (0, 2),
+            np.float32,
+            maxshape=(None, 2),
+            chunks=(8192, 2),
+            compression="lzf",
+        )
+        self._vertices.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        self._file = file
+        self._rows: list[pd.DataFrame] = []
+        self._xy: list[NDArray[np.float64]] = []
+        self._lengths: list[NDArray[np.int64]] = []
+
+    def append(self, cells: CellTable, columns: Mapping[str, Any] | None = None) -> None:
+        """Add cells, with further columns of the same length or one value for all."""
+        _extend(self._tokens, cells.tokens)
+        _extend(self._vertices, cells.vertices)
+        self._xy.append(cells.xy)
+        self._lengths.append(np.diff(cells.offsets))
+        frame = pd.DataFrame({name: getattr(cells, name) for name in _COLUMNS})
+        self._rows.append(frame.assign(**dict(columns or {})))
+
+    def finish(self, kinds: tuple[str, ...], about: Mapping[str, Any]) -> None:
+        """Write everything but tokens and vertices, which are there already."""
+        obs = pd.concat(self._rows, ignore_index=True) if self._rows else _no_rows()
+        obs["kind"] = pd.Categorical.from_codes(obs["kind"].to_numpy(np.int64), list(kinds))
+        for name in ("slide", "patient", "label"):
+            if name in obs:
+                obs[name] = obs[name].astype("category")
+        obs.index = obs.index.astype(str)
+        var = pd.DataFrame(index=[f"token_{i}" for i in range(self._tokens.shape[1])])
+        lengths = np.concatenate([np.zeros(1, np.int64), *self._lengths])
+        self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        write_elem(self._file, "obs", obs)
+        write_elem(self._file, "var", var)
+        write_elem(self._file, "obsm", {"spatial": np.concatenate([np.zeros((0, 2)), *self._xy])})
+        for name in ("varm", "layers", "obsp", "varp"):
+            write_elem(self._file, name, {})
+        _mark_group(self._file["uns"])
+        _mark_group(self._file["uns/regdata"])
+        _mark_group(self._file["uns/regdata/contours"])
+        write_elem(self._file, "uns/regdata/contours/offsets", np.cumsum(lengths))
+        for name, value in {"schema": SCHEMA, "versions": versions(), **about}.items():
+            write_elem(self._file, f"uns/regdata/{name}", value)
+
+
+def _extend(dataset: h5py.Dataset, rows: NDArray[Any]) -> None:
+    start = dataset.shape[0]
+    dataset.resize(start + len(rows), axis=0)
+    dataset[start:] = rows
+
+
+def _mark_group(group: h5py.Group) -> None:
+    group.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+
+
+def _no_rows() -> pd.DataFrame:
+    return pd.DataFrame({name: np.zeros(0) for name in _COLUMNS})
+
+
+@contextmanager
+def write_dataset(path: Path, token_width: int) -> Iterator[DatasetWriter]:
+    """Write a file of cells: append in the block, `finish` at its end.
+
+    The file takes its name when the block ends well; a killed run leaves nothing there.
+    """
+    with replacing(path) as part, h5py.File(part, "w") as file:
+        yield DatasetWriter(file, token_width)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that shape the numbers."""
+    names = ("regdata", "torch", "timm", "numpy", "scikit-image", "opencv-python-headless")
+    return {name: metadata.version(name) for name in (*names, "SimpleITK", "anndata")}
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    if not path.is_file():
+        raise RegdataError(f"{path}: no such file")
+    if not h5py.is_hdf5(path):
+        raise RegdataError(
+            f"{path} is not a cell dataset (no HDF5); expected a file of regdata build"
+        )
+    with h5py.File(path, "r") as file:
+        if "uns/regdata/schema" not in file:
+            raise RegdataError(f"{path} is not a regdata dataset; expected a file of regdata build")
+        schema = int(file["uns/regdata/schema"][()])
+        if schema > SCHEMA:
+            raise RegdataError(
+                f"{path} has schema {schema}, this regdata reads up to {SCHEMA}; update regdata"
+            )
+        yield file
+
+
+def read_dataset(path: Path) -> CellDataset:
+    """Read a file of cells.
+
+    Raises
+    ------
+    RegdataError
+        When the file is missing or is not a regdata dataset.
+    """
+    with _open(path) as file:
+        obs = read_elem(file["obs"])
+        count = len(obs)
+        group = file["uns/regdata"]
+        about = {name: read_elem(group[name]) for name in group if name != "contours"}
+        return CellDataset(path, _read_rows(file, obs, slice(0, count)), obs, about)
+
+
+def iterate_cells(path: Path, portion: int = 8192) -> Iterator[tuple[CellTable, pd.DataFrame]]:
+    """The cells of a file and their rows of obs, in portions."""
+    with _open(path) as file:
+        obs = read_elem(file["obs"])
+        for start in range(0, len(obs), portion):
+            rows = slice(start, min(start + portion, len(obs)))
+            yield _read_rows(file, obs, rows), obs.iloc[rows]
+
+
+def _read_rows(file: h5py.File, obs: pd.DataFrame, rows: slice) -> CellTable:
+    contours = file["uns/regdata/contours"]
+    offsets = contours["offsets"][rows.start : rows.stop + 1]
+    part = obs.iloc[rows]
+    return CellTable(
+        xy=file["obsm/spatial"][rows],
+        vertices=contours["vertices"][offsets[0] : offsets[-1]],
+        offsets=offsets - offsets[0],
+        tokens=file["X"][rows],
+        kind=part["kind"].cat.codes.to_numpy(np.uint8),
+        kind_probability=part["kind_probability"].to_numpy(np.float32),
+        probability=part["probability"].to_numpy(np.float32),
+        area_um2=part["area_um2"].to_numpy(np.float32),
+        flags=part["flags"].to_numpy(np.uint8),
+    )
+
+
+def count_cells(path: Path) -> int:
+    """Number of cells in a file."""
+    with _open(path) as file:
+        return int(file["X"].shape[0])
