@@ -1,0 +1,1 @@
+"""CellViT: nuclei and a token for each of them from one pass of a vision transformer."""

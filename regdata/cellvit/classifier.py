@@ -1,0 +1,164 @@
+"""A classifier of cells by their tokens (CellViT++, Hörst et al., 2025)."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from torch import Tensor, nn
+
+from regdata.errors import RegdataError
+
+_FORMAT = "regdata classifier 1"
+_BATCH = 8192
+
+
+class ClassifierInfo(BaseModel):
+    """What a classifier expects and what its outputs mean; stored beside its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: tuple[str, ...]
+    token_width: int
+    hidden: int
+    dropout: float
+    model_name: str
+    """The network whose tokens it was trained on."""
+    model_sha256: str
+    """Hash of that network's weights: tokens of any other network mean something else."""
+    mean: tuple[float, ...]
+    """(D,), subtracted from a token."""
+    std: tuple[float, ...]
+    """(D,), a token is divided by it."""
+    training: dict[str, JsonValue] = {}
+    """Settings, counts and validation scores of its training."""
+
+
+class TokenClassifier(nn.Module):
+    """One hidden layer: standardised tokens (B, D) -> logits (B, K)."""
+
+    def __init__(self, token_width: int, hidden: int, classes: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(token_width, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.fc2 = nn.Linear(hidden, classes)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits, not probabilities."""
+        logits: Tensor = self.fc2(self.dropout(torch.relu(self.fc1(tokens))))
+        return logits
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained network with its description."""
+
+    network: TokenClassifier
+    info: ClassifierInfo
+
+    def predict(self, tokens: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        tokens
+            (N, D) float16 or float32, as the network named in `info` gave them; N may be 0.
+
+        Returns
+        -------
+        array
+            (N, K) float32, rows sum to 1, in the order of `info.classes`.
+
+        Raises
+        ------
+        RegdataError
+            The tokens have another width.
+        """
+        if tokens.ndim != 2 or tokens.shape[1] != self.info.token_width:
+            raise RegdataError(
+                f"expected tokens of width {self.info.token_width} (those of "
+                f"{self.info.model_name}), got an array of shape {tokens.shape}"
+            )
+        self.network.eval()
+        result = np.empty((len(tokens), len(self.info.classes)), np.float32)
+        mean, std = torch.tensor(self.info.mean), torch.tensor(self.info.std)
+        with torch.inference_mode():
+            for start in range(0, len(tokens), _BATCH):
+                part = slice(start, start + _BATCH)
+                batch = torch.from_numpy(tokens[part].astype(np.float32))
+                result[part] = self.network((batch - mean) / std).softmax(dim=1).numpy()
+        return result
+
+    def require_model(self, sha256: str, name: str = "another model") -> None:
+        """Refuse tokens of a network other than the one the classifier was trained on."""
+        if sha256 != self.info.model_sha256:
+            raise RegdataError(
+                f"the classifier was trained on tokens of {self.info.model_name} "
+                f"({self.info.model_sha256[:12]}), these are of {name} ({sha256[:12]}); "
+                "use the same model or train a classifier for this one"
+            )
+
+
+def save_classifier(path: Path, classifier: Classifier) -> None:
+    """Write a classifier to one file, complete or not at all."""
+    content = {
+        "format": _FORMAT,
+        "info": classifier.info.model_dump_json(),
+        "state_dict": classifier.network.state_dict(),
+    }
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            torch.save(content, file)
+        part.replace(path)
+    except OSError as error:
+        raise RegdataError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_classifier(path: Path) -> Classifier:
+    """Read a classifier that `save_classifier` wrote; no code in the file is run.
+
+    Raises
+    ------
+    RegdataError
+        There is no such file, or it holds no classifier of this version.
+    """
+    content = _read(path)
+    try:
+        info = ClassifierInfo.model_validate_json(content["info"])
+        network = TokenClassifier(info.token_width, info.hidden, len(info.classes), info.dropout)
+        network.load_state_dict(content["state_dict"])
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValidationError) as error:
+        raise RegdataError(
+            f"{path} is a damaged classifier; write it again with `regdata train`"
+        ) from error
+    if not len(info.mean) == len(info.std) == info.token_width:
+        raise RegdataError(
+            f"{path} is a damaged classifier: its normalisation does not fit its width; "
+            "write it again with `regdata train`"
+        )
+    return Classifier(network.eval(), info)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise RegdataError(f"expected a classifier file, but {path} does not exist or is a folder")
+    try:
+        with path.open("rb") as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise RegdataError(
+            f"expected a classifier written by `regdata train`, but {path} cannot be read as one"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise RegdataError(
+            f"expected a classifier written by `regdata train` ({_FORMAT}), but {path} is not one"
+        )
+    return content

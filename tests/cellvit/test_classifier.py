@@ -1,0 +1,173 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from regdata.cellvit import classifier as module
+from regdata.cellvit.classifier import (
+    Classifier,
+    ClassifierInfo,
+    TokenClassifier,
+    load_classifier,
+    save_classifier,
+)
+from regdata.errors import RegdataError
+
+SHA = "a" * 64
+
+
+@pytest.fixture
+def classifier():
+    torch.manual_seed(0)
+    info = ClassifierInfo(
+        classes=("negative", "lymphocyte", "plasma"),
+        token_width=6,
+        hidden=5,
+        dropout=0.5,
+        model_name="default",
+        model_sha256=SHA,
+        mean=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
+        std=(1.0, 0.5, 0.25, 2.0, 4.0, 0.1),
+        training={"auroc": 0.9, "warning": None},
+    )
+    return Classifier(TokenClassifier(6, 5, 3, 0.5), info)
+
+
+def tokens(n, dtype=np.float16):
+    return np.random.default_rng(0).normal(3, 2, (n, 6)).astype(dtype)
+
+
+def twin(classifier, values):
+    """The published formula in NumPy."""
+    w = {k: v.numpy().astype(float) for k, v in classifier.network.state_dict().items()}
+    x = (values.astype(float) - classifier.info.mean) / classifier.info.std
+    logits = np.maximum(x @ w["fc1.weight"].T + w["fc1.bias"], 0) @ w["fc2.weight"].T
+    exp = np.exp(logits + w["fc2.bias"])
+    return exp / exp.sum(axis=1, keepdims=True)
+
+
+def test_keys_are_the_published_ones():
+    shapes = {k: tuple(v.shape) for k, v in TokenClassifier(384, 100, 4).state_dict().items()}
+    assert shapes == {
+        "fc1.weight": (100, 384),
+        "fc1.bias": (100,),
+        "fc2.weight": (4, 100),
+        "fc2.bias": (4,),
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_probabilities_agree_with_the_formula(classifier, dtype, monkeypatch):
+    monkeypatch.setattr(module, "_BATCH", 4)
+    found = classifier.predict(tokens(10, dtype))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, twin(classifier, tokens(10, dtype)), atol=1e-5)
+
+
+def test_no_dropout_even_after_training(classifier):
+    classifier.network.train()
+    np.testing.assert_array_equal(classifier.predict(tokens(50)), classifier.predict(tokens(50)))
+
+
+def test_no_cells(classifier):
+    assert classifier.predict(tokens(0)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (6,), (0, 5)])
+def test_tokens_of_another_width(classifier, shape):
+    with pytest.raises(RegdataError, match=r"expected tokens of width 6 \(those of default\)"):
+        classifier.predict(np.zeros(shape, np.float16))
+
+
+def test_round_trip(classifier, tmp_path):
+    path = tmp_path / "classifier.pt"
+    save_classifier(path, classifier)
+    read = load_classifier(path)
+    assert read.info == classifier.info
+    np.testing.assert_array_equal(read.predict(tokens(5)), classifier.predict(tokens(5)))
+    assert os.listdir(tmp_path) == ["classifier.pt"]
+
+
+def test_failed_write_leaves_the_old_file(classifier, tmp_path, monkeypatch):
+    path = tmp_path / "classifier.pt"
+    save_classifier(path, classifier)
+    old = path.read_bytes()
+
+    def full(content, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RegdataError, match=r"cannot write .*classifier\.pt: No space left"):
+        save_classifier(path, classifier)
+    assert path.read_bytes() == old
+    assert os.listdir(tmp_path) == ["classifier.pt"]
+
+
+def test_folder_is_missing(classifier, tmp_path):
+    with pytest.raises(RegdataError, match="cannot write"):
+        save_classifier(tmp_path / "none" / "classifier.pt", classifier)
+
+
+def test_tokens_of_another_model(classifier):
+    classifier.require_model(SHA)
+    with pytest.raises(RegdataError, match=r"default \(aaaaaaaaaaaa\), these are of x \(bbb") as e:
+        classifier.require_model("b" * 64, "x")
+    assert "\n" not in e.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"", "cannot be read as one"),
+        (b"plain text, no classifier", "cannot be read as one"),
+        (b"PK\x03\x04 a broken archive", "cannot be read as one"),
+        ({"model_state_dict": {}, "arch": "LinearClassifier"}, "is not one"),
+        ([1, 2], "is not one"),
+        ({"format": "regdata classifier 1"}, "damaged"),
+        ({"format": "regdata classifier 1", "info": "{}", "state_dict": {}}, "damaged"),
+    ],
+)
+def test_files_that_are_no_classifier(tmp_path, content, message):
+    path = tmp_path / "classifier.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(RegdataError, match=message) as error:
+        load_classifier(path)
+    assert "\n" not in error.value.message
+
+
+def test_cut_file(classifier, tmp_path):
+    path = tmp_path / "classifier.pt"
+    save_classifier(path, classifier)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(RegdataError, match="cannot be read as one"):
+        load_classifier(path)
+
+
+@pytest.mark.parametrize("change", [{"hidden": 4}, {"mean": (0.0,)}, {"classes": ("a", "b")}])
+def test_description_and_weights_must_agree(classifier, tmp_path, change):
+    path = tmp_path / "classifier.pt"
+    info = classifier.info.model_copy(update=change)
+    save_classifier(path, Classifier(classifier.network, info))
+    with pytest.raises(RegdataError, match="damaged"):
+        load_classifier(path)
+
+
+class Harmful:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return (os.mkdir, ("ran",))
+
+
+def test_no_code_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": "regdata classifier 1", "info": Harmful()}, "classifier.pt")
+    with pytest.raises(RegdataError, match="cannot be read as one"):
+        load_classifier(tmp_path / "classifier.pt")
+    assert os.listdir(tmp_path) == ["classifier.pt"]
