@@ -1,0 +1,1 @@
+"""Labelling: from antibody channels to a label per nucleus."""
