@@ -1,0 +1,97 @@
+import pytest
+import torch
+from torch import Tensor
+
+from regdata.train.losses import (
+    cellvit_loss,
+    dice,
+    focal_tversky,
+    gradient_error,
+    gradient_kernels,
+)
+
+
+def one_hot(mask: Tensor) -> Tensor:
+    return torch.stack([1 - mask, mask])[None]
+
+
+TRUTH = one_hot(torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+HALF = torch.full((1, 2, 2, 2), 0.5)
+
+
+def test_dice_by_hand() -> None:
+    assert dice(TRUTH, TRUTH).item() == pytest.approx(0, abs=1e-6)
+    # per channel: hit 1, miss 1, false 1 -> 1 - 2/4
+    assert dice(HALF, TRUTH).item() == pytest.approx(1 - 2.001 / 4.001, abs=1e-6)
+
+
+def test_focal_tversky_by_hand() -> None:
+    assert focal_tversky(TRUTH, TRUTH).item() == pytest.approx(0, abs=1e-6)
+    # per channel: 1 / (1 + 0.7 + 0.3) = 0.5, to the power 3/4
+    assert focal_tversky(HALF, TRUTH).item() == pytest.approx(0.5**0.75, abs=1e-5)
+    # misses weigh more than false alarms
+    nothing, everything = one_hot(torch.zeros(2, 2)), one_hot(torch.ones(2, 2))
+    both = one_hot(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    assert focal_tversky(nothing, both)[0] != focal_tversky(everything, both)[0]
+
+
+def test_kernels_are_hover_nets() -> None:
+    along_x, along_y = gradient_kernels(torch.device("cpu"))[:, 0]
+    assert along_x[2].tolist() == pytest.approx([-0.5, -1.0, 0.0, 1.0, 0.5])
+    assert along_x[0, 0].item() == pytest.approx(-2 / 8)
+    assert torch.equal(along_y, along_x.T)
+
+
+def test_gradient_error_sees_a_missing_jump() -> None:
+    target = torch.zeros(1, 2, 9, 9)
+    target[0, 0] = torch.tensor([-1.0, -0.5, 0, 0.5, 1, -1, -0.3, 0.3, 1])  # two nuclei in a row
+    flat = target.clone()
+    flat[0, 0] = torch.linspace(-1, 1, 9)
+    inside = torch.ones(1, 9, 9)
+    assert gradient_error(target, target, inside).item() == 0
+    assert gradient_error(flat, target, inside).item() > 0.5
+    assert gradient_error(flat, target, torch.zeros(1, 9, 9)).item() == 0
+
+
+def test_channel_0_is_differentiated_along_x() -> None:
+    target = torch.zeros(1, 2, 9, 9)
+    ramp = torch.arange(9.0)
+    along_x, along_y = target.clone(), target.clone()
+    along_x[0, 0], along_y[0, 0] = ramp[None, :], ramp[:, None]
+    centre = torch.zeros(1, 9, 9)
+    centre[0, 4, 4] = 1
+    assert gradient_error(along_x, target, centre).item() > 1
+    assert gradient_error(along_y, target, centre).item() == pytest.approx(0, abs=1e-6)
+
+
+def batch(hv_weight: float, type_weight: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    torch.manual_seed(0)
+    output = {
+        "nuclei_binary_map": torch.randn(2, 2, 16, 16),
+        "hv_map": torch.randn(2, 2, 16, 16),
+        "nuclei_type_map": torch.randn(2, 5, 16, 16),
+    }
+    target = {
+        "foreground": torch.rand(2, 16, 16) > 0.5,
+        "hv": torch.randn(2, 2, 16, 16),
+        "types": torch.randint(0, 5, (2, 16, 16)),
+        "hv_weight": torch.tensor([hv_weight, 1.0]),
+        "type_weight": torch.tensor([type_weight, 1.0]),
+    }
+    return output, target
+
+
+def test_images_without_classes_do_not_train_them() -> None:
+    output, target = batch(1.0, 0.0)
+    logits = output["nuclei_type_map"].requires_grad_()
+    cellvit_loss(output, target)["nt"].backward()
+    assert logits.grad is not None
+    assert not logits.grad[0].any()
+    assert logits.grad[1].any()
+
+
+def test_the_hv_weight_scales_one_image() -> None:
+    full, none = (cellvit_loss(*batch(weight, 1.0))["hv"].item() for weight in (1.0, 0.0))
+    quarter = cellvit_loss(*batch(0.25, 1.0))["hv"].item()
+    assert quarter == pytest.approx(none + 0.25 * (full - none), rel=1e-5)
+    assert full > none > 0

@@ -1,0 +1,1 @@
+"""Training: token classifiers on labelled cells, and the built-in segmentation network."""
