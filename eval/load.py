@@ -1,0 +1,72 @@
+"""The annotated set a command line asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regdata.errors import RegdataError
+from regdata.eval.geojson import load_geojson
+from regdata.eval.nucls import load_nucls
+from regdata.eval.points import load_points
+from regdata.eval.sets import AnnotatedSet
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """Where annotated nuclei lie: images with points, images with GeoJSON, or NuCLS.
+
+    Attributes
+    ----------
+    mpp
+        µm per pixel of the images; NuCLS has its own.
+    """
+
+    images: Path | None = None
+    points: Path | None = None
+    geojson: Path | None = None
+    nucls: Path | None = None
+    mpp: float = 0.25
+
+
+def load_set(options: SetOptions) -> AnnotatedSet:
+    """Read the set the options name.
+
+    Raises
+    ------
+    RegdataError
+        They name none or several, or the files are not what they should be.
+    """
+    given = [n for n in ("points", "geojson", "nucls") if getattr(options, n) is not None]
+    if len(given) != 1:
+        raise RegdataError(
+            "expected one annotated set, --images DIR --points DIR, --images IMAGE --geojson FILE "
+            f"or --nucls DIR; got {' and '.join('--' + n for n in given) or 'none'}"
+        )
+    if options.nucls is not None:
+        return load_nucls(options.nucls)
+    if options.images is None:
+        raise RegdataError(f"--{given[0]} needs --images, the pictures that were annotated")
+    if options.points is not None:
+        return load_points(options.images, options.points, options.mpp)
+    return load_geojson(_given(options.geojson), options.images, options.mpp)
+
+
+def _given(path: Path | None) -> Path:
+    if path is None:
+        raise RegdataError("expected --geojson FILE")
+    return path
+
+
+def parse_mapping(definitions: Sequence[str]) -> dict[str, str]:
+    """Read CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS] definitions.
+
+    Examples
+    --------
+    >>> parse_mapping(["CD3=sTIL"])
+    {'CD3': 'sTIL'}
+    """
+    pairs = [definition.partition("=") for definition in definitions]
+    for ours, _, theirs in pairs:
+        if not ours.strip() or not theirs.strip():
+            raise RegdataError(f"--map {ours}: expected CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS]")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}

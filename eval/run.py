@@ -1,0 +1,67 @@
+"""Scoring a saved classifier: segment, classify, match."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regdata.cellvit.classifier import load_classifier
+from regdata.cellvit.segment import segment_image
+from regdata.cellvit.weights import load_model
+from regdata.errors import RegdataError
+from regdata.eval.classes import map_classes
+from regdata.eval.evaluate import Prediction, evaluate
+from regdata.eval.score import Conventions, Scores
+from regdata.eval.sets import AnnotatedImage, AnnotatedSet
+from regdata.open import open_slide
+from regdata.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is scored against the set and how.
+
+    Attributes
+    ----------
+    model
+        File of network weights; the built-in model by default.
+    mapping
+        Class of the classifier to class of the set, where their names differ.
+    """
+
+    model: Path | None = None
+    device: str = "auto"
+    mapping: Mapping[str, str] | None = None
+    conventions: Conventions = field(default_factory=Conventions)
+
+
+def evaluate_classifier(
+    classifier: Path,
+    annotated: AnnotatedSet,
+    settings: EvaluationSettings | None = None,
+    progress: Progress = silent,
+) -> Scores:
+    """Find and classify the nuclei of annotated images and score them.
+
+    Raises
+    ------
+    RegdataError
+        The classifier belongs to another network, or its classes do not map to the set's.
+    """
+    settings = settings or EvaluationSettings()
+    trained = load_classifier(classifier)
+    model = load_model(settings.model, settings.device)
+    trained.require_model(model.sha256, model.config.name)
+    classes = map_classes(trained.info.classes, annotated.classes, settings.mapping)
+    done = 0
+
+    def predict(image: AnnotatedImage) -> Prediction:
+        nonlocal done
+        slide = open_slide(image.path).with_mpp(annotated.mpp)
+        if not slide.is_rgb:
+            raise RegdataError(f"{image.path} is not an RGB picture; expected H&E")
+        cells = segment_image(slide, model)
+        done += 1
+        progress(done / len(annotated.images))
+        return Prediction(cells.xy, trained.predict(cells.tokens))
+
+    return evaluate(annotated, predict, classes, settings.conventions)

@@ -1,0 +1,118 @@
+"""Annotated images of any source as one type: points with a class, image by image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.errors import RegdataError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs")
+UNNAMED = -1
+"""Label of a nucleus whose class is unknown: a cell found there is neither right nor wrong."""
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """Annotated nuclei of one image.
+
+    Attributes
+    ----------
+    path
+        The image file.
+    points_xy
+        (N, 2) float64, pixels of that image, origin at the corner of the first pixel.
+    labels
+        (N,) int64, index into the set's classes, or `UNNAMED`.
+    slide
+        The slide it was cut from; the name of the image when that is not known.
+    field
+        Left, top, right, bottom in pixels: the part that was annotated; None for all of it.
+    """
+
+    path: Path
+    points_xy: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    slide: str
+    field: Box | None = None
+
+    @property
+    def name(self) -> str:
+        """File name without its ending."""
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class AnnotatedSet:
+    """Annotated images that share class names and a pixel size in µm."""
+
+    images: tuple[AnnotatedImage, ...]
+    classes: tuple[str, ...]
+    mpp: float
+
+
+@dataclass(frozen=True)
+class NamedPoints:
+    """One image as read: a class name per point, None for a nucleus without a class."""
+
+    path: Path
+    xy: NDArray[np.float64]
+    names: Sequence[str | None]
+    field: Box | None = None
+
+
+def to_set(images: Sequence[NamedPoints], mpp: float, classes: Sequence[str] = ()) -> AnnotatedSet:
+    """Give each class a number: the named ones first, then whatever else occurs, by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = NamedPoints(Path("a.png"), np.zeros((2, 2)), ["tumour", None])
+    >>> to_set([points], 0.25).images[0].labels.tolist()
+    [0, -1]
+    """
+    seen = {name for image in images for name in image.names if name is not None}
+    names = (*classes, *sorted(seen - set(classes)))
+    index: dict[str | None, int] = {name: i for i, name in enumerate(names)} | {None: UNNAMED}
+    return AnnotatedSet(tuple(_numbered(image, index) for image in images), names, mpp)
+
+
+def _numbered(image: NamedPoints, index: dict[str | None, int]) -> AnnotatedImage:
+    labels = np.array([index[name] for name in image.names], np.int64)
+    xy = np.asarray(image.xy, np.float64).reshape(-1, 2)
+    return AnnotatedImage(image.path, xy, labels, slide_of(image.path.stem), image.field)
+
+
+def slide_of(stem: str) -> str:
+    """Name of the slide an image was cut from: TCGA names carry it before the first `_`."""
+    return stem.split("_")[0] if stem.startswith("TCGA-") else stem
+
+
+def list_images(directory: Path) -> list[Path]:
+    """Image files of a folder, by name."""
+    files = sorted(p for p in folder(directory).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise RegdataError(
+            f"expected images ({' '.join(IMAGE_SUFFIXES)}) in {directory}, found "
+            f"{contents(directory)}"
+        )
+    return files
+
+
+def folder(path: Path) -> Path:
+    """Return the path itself when it is a folder."""
+    if not path.is_dir():
+        state = "is a file" if path.exists() else "does not exist"
+        raise RegdataError(f"expected a folder, but {path} {state}")
+    return path
+
+
+def contents(directory: Path) -> str:
+    """First names in a folder, for messages."""
+    names = sorted(p.name + "/" * p.is_dir() for p in directory.iterdir())
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more if names else "nothing"
