@@ -53,13 +53,15 @@ class CellTable:
     def empty(cls, token_width: int) -> "CellTable":
         """A table without cells."""
         return cls(
-            np.zeros((0, 2)),
-            np.zeros((0, 2), np.float32),
-            np.zeros(1, np.int64),
-            np.zeros((0, token_width), np.float16),
-            np.zeros(0, np.uint8),
-            *(np.zeros(0, np.float32) for _ in range(3)),
-            np.zeros(0, np.uint8),
+            xy=np.zeros((0, 2)),
+            vertices=np.zeros((0, 2), np.float32),
+            offsets=np.zeros(1, np.int64),
+            tokens=np.zeros((0, token_width), np.float16),
+            kind=np.zeros(0, np.uint8),
+            kind_probability=np.zeros(0, np.float32),
+            probability=np.zeros(0, np.float32),
+            area_um2=np.zeros(0, np.float32),
+            flags=np.zeros(0, np.uint8),
         )
 
     def contour(self, i: int) -> NDArray[np.float32]:

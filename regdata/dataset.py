@@ -65,7 +65,7 @@ class CellDataset:
         """(N,) index into `classes`, -1 for unknown."""
         names = self.obs["label"].astype(str)
         places = {name: i for i, name in enumerate(self.classes)}
-        return names.map(lambda name: places.get(name, -1)).to_numpy(np.int64)
+        return np.array([places.get(name, -1) for name in names], dtype=np.int64)
 
 
 class DatasetWriter:

@@ -55,7 +55,7 @@ class Transform:
 
     def inverse(self) -> "Transform":
         """The map back."""
-        return Transform(np.linalg.inv(self.matrix))
+        return Transform(np.asarray(np.linalg.inv(self.matrix), dtype=np.float64))
 
     def to_dict(self) -> dict[str, Any]:
         """What a file keeps of it: plain numbers."""

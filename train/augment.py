@@ -78,7 +78,7 @@ def vary_optics(image: UInt8, rng: np.random.Generator) -> UInt8:
     if rng.random() < 0.2:
         quality = int(rng.integers(40, 95))
         _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
     if rng.random() < 0.3:
         tone = np.arange(256) / 255.0
         tone = tone ** rng.uniform(0.75, 1.3) * rng.uniform(0.85, 1.1, (3, 1))

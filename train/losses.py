@@ -15,7 +15,8 @@ def focal_tversky(probability: Tensor, target: Tensor) -> Tensor:
     """
     hit, miss, false = _overlap(probability, target)
     tversky = (hit + 1e-6) / (hit + 0.7 * miss + 0.3 * false + 1e-6)
-    return ((1 - tversky) ** 0.75).mean(1)  # (B,), exponent 1 / gamma
+    # the power has an infinite slope at 0, where a class is absent and ruled out
+    return ((1 - tversky).clamp_min(1e-6) ** 0.75).mean(1)  # (B,), exponent 1 / gamma
 
 
 def dice(probability: Tensor, target: Tensor) -> Tensor:

@@ -63,8 +63,8 @@ class WindowedEncoder(nn.Module):
         x = x.reshape(batch * rows * cols, side * side, dim)
         x = self.blocks(x + self.pos_embed)
         x = x.reshape(batch, rows, cols, side, side, dim).permute(0, 5, 1, 3, 2, 4)
-        x = x.reshape(batch, dim, rows * side, cols * side)
-        return x[:, :, :height, :width]
+        whole: Tensor = x.reshape(batch, dim, rows * side, cols * side)
+        return whole[:, :, :height, :width]
 
 
 class Branch(nn.Sequential):
@@ -87,8 +87,9 @@ class Branch(nn.Sequential):
 
     def forward(self, tokens: Tensor, skips: list[Tensor]) -> Tensor:  # type: ignore[override]
         """Tokens (B, D, h, w) and skips at 1/8, 1/4, 1/2, 1 -> logits (B, C, H, W)."""
-        x = self.bottleneck(tokens)
-        for layer, skip in zip((self.up8, self.up4, self.up2, self.header), skips, strict=True):
+        first, *layers = self
+        x: Tensor = first(tokens)
+        for layer, skip in zip(layers, skips, strict=True):
             x = layer(torch.cat([skip, x], dim=1))
         return x
 

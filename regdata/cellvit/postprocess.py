@@ -1,6 +1,7 @@
 """HoVer-Net's post-processing: from the network's maps to nuclei (Graham et al., 2019)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -87,15 +88,15 @@ def separate(nucleus: Float, hv: Float, settings: PostprocessSettings) -> Labels
     edge = np.clip(edge - (1 - binary), 0, None)
     energy = -cv2.GaussianBlur((1 - edge) * binary, (3, 3), 0)
     marker = binary & (edge < settings.edge)
-    marker = ndimage.binary_fill_holes(marker).astype(np.uint8)
+    filled = ndimage.binary_fill_holes(marker).astype(np.uint8)
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    marker = cv2.morphologyEx(marker, cv2.MORPH_OPEN, ellipse)
-    _, markers = cv2.connectedComponents(_drop_small(marker > 0, settings.min_marker), None, 4)
-    instances: Labels = watershed(energy, markers, mask=binary.astype(bool)).astype(np.int32)
-    return instances
+    opened = cv2.morphologyEx(filled, cv2.MORPH_OPEN, ellipse)
+    _, markers = cv2.connectedComponents(_drop_small(opened > 0, settings.min_marker), None, 4)
+    found = watershed(energy, markers, mask=binary.astype(bool))  # type: ignore[no-untyped-call]
+    return np.asarray(found, dtype=np.int32)
 
 
-def _normalise(image: NDArray[np.floating]) -> Float:
+def _normalise(image: NDArray[Any]) -> Float:
     low, high = float(image.min()), float(image.max())
     return ((image - low) / max(high - low, 1e-12)).astype(np.float32)
 
@@ -107,7 +108,7 @@ def _drop_small(mask: NDArray[np.bool_], area: int) -> NDArray[np.uint8]:
     )
     keep = stats[:, cv2.CC_STAT_AREA] >= area
     keep[0] = False
-    return keep[labels].astype(np.uint8)
+    return np.asarray(keep[labels], dtype=np.uint8)
 
 
 def measure(instances: Labels, maps: Maps, mpp: float, min_area: int) -> CellTable:
@@ -143,11 +144,13 @@ def measure(instances: Labels, maps: Maps, mpp: float, min_area: int) -> CellTab
     flat = instances.ravel()
     count = len(area)
 
-    def mean(image: NDArray[np.floating]) -> NDArray[np.float64]:
+    def mean(image: NDArray[Any]) -> NDArray[np.float64]:
         return np.bincount(flat, image.ravel(), count)[index] / size
 
-    rows, columns = np.indices(instances.shape, dtype=np.float32)
-    shares = np.stack([mean(kind) for kind in maps.kinds[1:]], 1)
+    height, width = instances.shape
+    rows = np.repeat(np.arange(height), width)
+    columns = np.tile(np.arange(width), height)
+    shares = np.stack([mean(np.asarray(kind)) for kind in maps.kinds[1:]], 1)
     kind = shares.argmax(1)
     vertices = [lines[i] for i in index]
     offsets = np.cumsum([0, *(len(v) for v in vertices)])
@@ -158,7 +161,7 @@ def measure(instances: Labels, maps: Maps, mpp: float, min_area: int) -> CellTab
         tokens=mean_tokens(instances, maps.tokens, index, maps.patch).astype(np.float16),
         kind=(kind + 1).astype(np.uint8),
         kind_probability=(shares.max(1) / np.maximum(shares.sum(1), 1e-6)).astype(np.float32),
-        probability=mean(maps.nucleus).astype(np.float32),
+        probability=mean(np.asarray(maps.nucleus)).astype(np.float32),
         area_um2=(size * mpp**2).astype(np.float32),
         flags=np.zeros(len(index), np.uint8),
     )

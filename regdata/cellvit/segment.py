@@ -160,5 +160,5 @@ def _to_slide(cells: CellTable, plan: _Plan) -> CellTable:
     high = np.maximum.reduceat(cells.vertices, starts)
     limit = np.array(plan.slide.size) - 1.5 * plan.downsample
     cut = (low < 1.5 * plan.downsample).any(1) | (high > limit).any(1)
-    inside = ((cells.xy >= 0) & (cells.xy <= np.array(plan.slide.size))).all(1)
+    inside = np.all((cells.xy >= 0) & (cells.xy <= np.array(plan.slide.size)), axis=1)
     return replace(cells, flags=np.where(cut, EDGE, 0).astype(np.uint8)).take(inside)

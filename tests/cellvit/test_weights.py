@@ -36,6 +36,14 @@ def test_what_is_exported_is_loaded(tiny: Path) -> None:
     assert model.describe()["token_width"] == 32
 
 
+def test_large_variances_survive(tmp_path: Path) -> None:
+    network = CellViT(TINY)
+    network.decoder1[1].running_var.fill_(1e6)  # type: ignore[union-attr,operator]
+    export(network, tmp_path / "x.safetensors")
+    stored = load_model(tmp_path / "x.safetensors").network.state_dict()
+    assert (stored["decoder1.1.running_var"] == 1e6).all()
+
+
 def test_another_file_has_another_hash(tiny: Path, tmp_path: Path) -> None:
     torch.manual_seed(2)
     export(CellViT(TINY), tmp_path / "other.safetensors")

@@ -26,13 +26,24 @@ def test_dice_by_hand() -> None:
 
 
 def test_focal_tversky_by_hand() -> None:
-    assert focal_tversky(TRUTH, TRUTH).item() == pytest.approx(0, abs=1e-6)
+    assert focal_tversky(TRUTH, TRUTH).item() == pytest.approx(0, abs=1e-4)
     # per channel: 1 / (1 + 0.7 + 0.3) = 0.5, to the power 3/4
     assert focal_tversky(HALF, TRUTH).item() == pytest.approx(0.5**0.75, abs=1e-5)
     # misses weigh more than false alarms
     nothing, everything = one_hot(torch.zeros(2, 2)), one_hot(torch.ones(2, 2))
     both = one_hot(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
     assert focal_tversky(nothing, both)[0] != focal_tversky(everything, both)[0]
+
+
+def test_gradients_stay_finite_where_a_class_is_absent_and_ruled_out() -> None:
+    """The power below 1 has an infinite slope at a perfect score."""
+    logits = torch.tensor([200.0, -200.0])[None, :, None, None].repeat(1, 1, 4, 4).requires_grad_()
+    probability = logits.softmax(1)
+    assert probability[0, 1].max() == 0  # the guard: it underflows, so the score is perfect
+    target = one_hot(torch.zeros(4, 4))
+    (focal_tversky(probability, target) + dice(probability, target)).sum().backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
 
 
 def test_kernels_are_hover_nets() -> None:

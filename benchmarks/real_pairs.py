@@ -1,0 +1,100 @@
+"""Real restained pairs through `build`: Orion crypts (CD45) and DeepLIIF (Ki67).
+
+    python benchmarks/real_pairs.py FOLDER
+
+Writes slides, datasets and QC pictures below FOLDER, to look at, and compares the Ki67 labels with
+the published red (positive) and blue (negative) nuclei.
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from data import data_folder
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from regdata.dataset import read_dataset
+from regdata.eval.matching import match_points
+from regdata.options import BuildOptions
+from regdata.pipeline import build
+from regdata.write_tiff import write_ome_tiff
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """An image as RGB."""
+    return cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1].copy()
+
+
+def orion(data: Path, folder: Path) -> None:
+    """Crypts of a colon: DNA blue, CD45 green, aSMA red in a pseudo-colour composite."""
+    pixels = read(data / "if.png")
+    planes = np.stack([pixels[..., 2], pixels[..., 1], pixels[..., 0]])
+    write_ome_tiff(folder / "orion_if.ome.tif", planes, 0.42, ("DAPI", "CD45", "aSMA"))
+    summary = build(
+        BuildOptions(
+            he=data / "he.png",
+            if_=folder / "orion_if.ome.tif",
+            output=folder / "orion.h5",
+            markers=("CD45",),
+            he_mpp=0.42,
+            overwrite=True,
+        )
+    )
+    print(f"orion_crypts: {summary.counts}, correlation {summary.correlation:.2f}")
+
+
+def published_nuclei(seg: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Centroids and positivity of the red and blue nuclei, which have green borders."""
+    inside = (seg.max(-1) > 100) & (seg[..., 1] < 100)
+    labels, count = ndimage.label(inside)
+    index = np.arange(1, count + 1)
+    large = index[ndimage.sum(inside, labels, index) >= 30]
+    centres = np.array(ndimage.center_of_mass(inside, labels, large)).reshape(-1, 2)
+    red = ndimage.mean(seg[..., 0].astype(float) > seg[..., 2], labels, large) > 0.5
+    return centres[:, ::-1] + 0.5, np.asarray(red)
+
+
+def deepliif(data: Path, folder: Path, name: str, stain: str) -> None:
+    """A tile restained: hematoxylin or IHC against DAPI and Ki67."""
+    planes = [read(data / f"{name}_{channel}.png").max(-1) for channel in ("DAPI", "Marker_Ki67")]
+    write_ome_tiff(folder / f"{name}_if.ome.tif", np.stack(planes), 0.25, ("DAPI", "Ki67"))
+    output = folder / f"{name}_{stain}.h5"
+    summary = build(
+        BuildOptions(
+            he=data / f"{name}_{stain}.png",
+            if_=folder / f"{name}_if.ome.tif",
+            output=output,
+            markers=("Ki67",),
+            he_mpp=0.25,
+            overwrite=True,
+        )
+    )
+    cells = read_dataset(output)
+    xy, red = published_nuclei(read(data / f"{name}_Seg.png"))
+    pairs = match_points(xy, cells.cells.xy, 15.0)
+    label, truth = cells.labels[pairs[:, 1]] == 1, red[pairs[:, 0]]
+    hits = int((label & truth).sum())
+    f1 = 2 * hits / max(1, int(label.sum()) + int(red.sum()))
+    found = 2 * len(pairs) / (len(xy) + len(cells.cells))
+    print(
+        f"{name} {stain}: {summary.counts}, correlation {summary.correlation:.2f}; published "
+        f"{len(xy)} nuclei, {int(red.sum())} positive; detection F1 {found:.3f}; positive "
+        f"labels on matched nuclei {int(label.sum())}, right {hits}, F1 {f1:.3f}"
+    )
+
+
+def main() -> None:
+    """Run every pair."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = data_folder() / "pairs"
+    orion(pairs / "orion_crypts", folder)
+    for name in ("Bladder1", "Lung1"):
+        for stain in ("Hematoxylin", "IHC"):
+            deepliif(pairs / "deepliif_restained", folder, name, stain)
+
+
+if __name__ == "__main__":
+    main()

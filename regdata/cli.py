@@ -1,0 +1,147 @@
+"""The command line: parse, call one function, print one summary."""
+
+from pathlib import Path
+
+import click
+
+from regdata.errors import RegdataError
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="regdata")
+def main() -> None:
+    """From a restained section (H&E and IF slide) to labelled cells, a classifier and a score."""
+
+
+@main.command()
+@click.option("--he", required=True, type=_PATH, help="H&E slide.")
+@click.option("--if", "if_", required=True, type=_PATH, help="Immunofluorescence slide.")
+@click.option("--marker", "markers", required=True, multiple=True, help="Channel, name or index.")
+@click.option("--class", "classes", multiple=True, help="NAME=MARKER[,MARKER]: any makes it.")
+@click.option("-o", "--output", required=True, type=_PATH, help="The .h5 to write.")
+@click.option("--he-mpp", type=float, help="µm per pixel of the H&E, if the file does not say.")
+@click.option("--if-mpp", type=float, help="µm per pixel of the IF, if the file does not say.")
+@click.option("--dapi", help="Nuclear channel; found by its name by default.")
+@click.option("--channel-names", help="New names of all IF channels: DAPI,CD3,CD20.")
+@click.option("--overlap", type=float, default=0.15, show_default=True, help="Positive above it.")
+@click.option("--model", type=_PATH, help="Network weights; built-in by default.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--patient", help="Patient of this slide, so that training can split by it.")
+@click.option("--overwrite", is_flag=True, help="Replace an output made with other options.")
+def build(classes: tuple[str, ...], **options: object) -> None:
+    """Turn an H&E and an IF slide of one section into a file of labelled cells."""
+    from pydantic import ValidationError
+
+    from regdata.options import BuildOptions, parse_classes
+
+    try:
+        wanted = BuildOptions.model_validate({**options, "classes": parse_classes(classes)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "--" + str(first["loc"][0]).replace("_", "-").rstrip("-")
+        raise click.UsageError(f"{name}: {first['msg']}") from None
+    from regdata.pipeline import build as run
+
+    summary = run(wanted)
+    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
+    kept = f" (kept: {', '.join(summary.kept)})" if summary.kept else ""
+    click.echo(
+        f"{summary.output}: {counts}; hematoxylin-DAPI correlation {summary.correlation:.2f}{kept}"
+    )
+
+
+@main.command()
+@click.argument("datasets", nargs=-1, required=True, type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The classifier to write.")
+@click.option("--epochs", type=click.IntRange(1), help="At most so many.")
+@click.option("--hidden", type=click.IntRange(1), help="Width of the hidden layer.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace an existing classifier.")
+def train(
+    datasets: tuple[Path, ...],
+    output: Path,
+    epochs: int | None,
+    hidden: int | None,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Train a token classifier on files of `regdata build`."""
+    if output.exists() and not overwrite:
+        raise RegdataError(f"{output} exists; pass --overwrite to replace it")
+    from regdata.progress import bar
+    from regdata.train.classifier import train_classifier
+    from regdata.train.fit import FitSettings
+
+    chosen = {"epochs": epochs, "hidden": hidden, "seed": seed}
+    settings = FitSettings.model_validate({k: v for k, v in chosen.items() if v is not None})
+    with bar("train") as progress:
+        report = train_classifier(
+            datasets, output, settings, lambda epoch: progress(epoch.number / settings.epochs)
+        )
+    if report.warning:
+        click.echo(f"Warning: {report.warning}", err=True)
+    cells = sum(report.train_cells)
+    click.echo(
+        f"{output}: {', '.join(report.classes)}; {cells} cells, validation AUROC "
+        f"{report.best.auroc:.3f} (split by {report.split})"
+    )
+
+
+@main.command()
+@click.argument("classifier", type=_PATH)
+@click.option("--images", type=_PATH, help="Folder of images (with --points) or the image.")
+@click.option("--points", type=_PATH, help="Folder with <image name>.csv: x,y,class.")
+@click.option("--geojson", type=_PATH, help="QuPath export of one image (with --images).")
+@click.option("--nucls", type=_PATH, help="Folder in the layout of NuCLS.")
+@click.option("--mpp", type=float, default=0.25, show_default=True, help="Of --images.")
+@click.option("--map", "mapping", multiple=True, help="CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS].")
+@click.option("--radius", type=float, default=3.75, show_default=True, help="µm.")
+@click.option("--model", type=_PATH, help="Network weights; built-in by default.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("-o", "--output", type=_PATH, help="Also write the scores as JSON.")
+def evaluate(
+    classifier: Path,
+    mapping: tuple[str, ...],
+    radius: float,
+    model: Path | None,
+    device: str,
+    output: Path | None,
+    **sources: object,
+) -> None:
+    """Score a classifier against nuclei that people annotated."""
+    from regdata.eval.load import SetOptions, load_set, parse_mapping
+    from regdata.eval.run import EvaluationSettings, evaluate_classifier
+    from regdata.eval.score import Conventions
+    from regdata.eval.table import table
+    from regdata.progress import bar
+    from regdata.rundir import write_json
+
+    annotated = load_set(SetOptions(**sources))  # type: ignore[arg-type]
+    settings = EvaluationSettings(
+        model, device, parse_mapping(mapping), Conventions(radius_um=radius)
+    )
+    with bar("evaluate") as progress:
+        scores = evaluate_classifier(classifier, annotated, settings, progress)
+    click.echo(table(scores))
+    if output is not None:
+        write_json(output, {"classifier": str(classifier), **scores.to_dict()})
+        click.echo(f"{output}: scores written")
+
+
+@main.command()
+@click.argument("folder", type=_PATH)
+@click.option("--size", type=click.IntRange(1024), default=4096, show_default=True, help="Pixels.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--device", default="auto", show_default=True)
+def demo(folder: Path, size: int, seed: int, device: str) -> None:
+    """Simulate a restained section, then build, train and evaluate on it; ends with a page."""
+    from regdata.demo import run_demo
+
+    page = run_demo(folder, size, seed, device)
+    click.echo(f"{page}: open it in a browser")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The two slides of a section, opened and checked together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.channels import find_channel, find_dapi, rename_channels
+from regdata.errors import RegdataError
+from regdata.open import open_slide
+from regdata.options import BuildOptions
+from regdata.rundir import file_identity, stage_key
+from regdata.slide import Slide
+from regdata.transform import Transform
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two slides of a section, their channels resolved.
+
+    Attributes
+    ----------
+    dapi
+        Index of the nuclear channel.
+    markers
+        Per marker, as the user called it, the index of its channel.
+    identity
+        What tells these files, pixel sizes and channels from others.
+    """
+
+    he: Slide
+    if_: Slide
+    dapi: int
+    markers: dict[str, int]
+    identity: dict[str, Any]
+
+
+def open_pair(options: BuildOptions) -> Pair:
+    """Open both slides and find their channels; what can be refused early is refused here."""
+    he = open_slide(options.he).with_mpp(options.he_mpp)
+    if_ = open_slide(options.if_).with_mpp(options.if_mpp)
+    if not he.is_rgb or he.dtype != np.uint8:
+        raise RegdataError(
+            f"{options.he} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
+            f"{he.dtype}); expected the H&E slide. Are --he and --if swapped?"
+        )
+    if options.channel_names:
+        if_ = rename_channels(if_, options.channel_names)
+    he.known_mpp("--he-mpp")
+    if_.known_mpp("--if-mpp")
+    markers = {name: find_channel(if_.channels, name) for name in options.markers}
+    dapi = find_dapi(if_.channels, options.dapi)
+    for name, channel in markers.items():
+        if channel == dapi:
+            raise RegdataError(f"--marker {name} is the nuclear channel; choose a stained marker")
+    identity = {
+        "he": [file_identity(options.he), he.mpp],
+        "if": [file_identity(options.if_), if_.mpp, if_.channels],
+    }
+    return Pair(he, if_, dapi, markers, identity)
+
+
+def covered(pair: Pair, he_to_if: Transform, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether points of the H&E slide (level-0 pixels) lie on the IF slide, (N,)."""
+    um = he_to_if.points(xy * pair.he.known_mpp("--he-mpp"))
+    on_if = um / pair.if_.known_mpp("--if-mpp")
+    inside = (on_if >= 0) & (on_if <= np.array(pair.if_.size))
+    return np.asarray(inside.all(axis=1))
+
+
+def slide_facts(slide: Slide, identity: Any) -> dict[str, Any]:
+    """What a dataset keeps of a slide it was made from."""
+    return {
+        "path": str(slide.path),
+        "sha256": stage_key(of=identity),
+        "mpp": slide.mpp or 0.0,
+        "size": np.array(slide.size),
+        "channels": np.array(slide.channels),
+    }

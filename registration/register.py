@@ -1,0 +1,153 @@
+"""Registration of the IF slide to the H&E slide of the same section, and whether it is one."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from regdata.errors import RegdataError
+from regdata.progress import Progress, silent
+from regdata.registration.affine import Descent, refined
+from regdata.registration.coarse import Pose, coarse_poses, detail_um
+from regdata.registration.density import (
+    Density,
+    Matrix,
+    dapi_density,
+    he_density,
+    working_mpp,
+)
+from regdata.registration.similarity import Likeness, likeness
+from regdata.slide import Slide
+from regdata.transform import Transform
+
+MIN_Z = 10.0
+"""Standard deviations above the null that the correlation of one section must reach.
+
+Measured: 56 right pairs (real and simulated, rotated, mirrored, cut, displaced by up to 10 µm)
+lie above 13, 46 pairs of different tissue below 8.
+"""
+MIN_MARGIN = 1.25
+"""Times the score of the best pose with the other mirror state that the best must reach.
+
+Guards against regular tissue, which fits itself in many places; right pairs lie above 2.
+"""
+
+_LEVELS_UM = (2.0, 1.0, 0.0)  # µm per pixel of the affine steps; 0 is the finest there is
+_AFFINE = Descent(affine=True, samples=60_000, iterations=100, smallest=0.005)
+_JUDGED_UM, _JUDGED_MOST = 1.0, 2048  # µm per pixel of the verdict; pixels a side at most
+_NULL = (3.5, 27.0)  # shifts of the null, in the coarser scale of nuclear detail
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The map between the two slides and the evidence for it.
+
+    Attributes
+    ----------
+    he_to_if
+        H&E µm to IF µm.
+    correlation
+        Of nuclear detail in hematoxylin and warped DAPI, inside tissue.
+    null_mean, null_sd
+        Of its Fisher transform at 48 shifted poses: what chance gives.
+    margin
+        Score of the pose over that of the best with the other mirror state.
+    working_mpp
+        µm per pixel of the finest step.
+    """
+
+    he_to_if: Transform
+    correlation: float
+    null_mean: float
+    null_sd: float
+    margin: float
+    working_mpp: float
+
+    @property
+    def z(self) -> float:
+        """Standard deviations the correlation lies above chance."""
+        return Likeness(self.correlation, self.null_mean, self.null_sd).z
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a file keeps of it: plain numbers."""
+        return {**asdict(self), "he_to_if": self.he_to_if.to_dict()}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> "Registration":
+        """Read back what `to_dict` gave."""
+        return cls(**{**stored, "he_to_if": Transform.from_dict(stored["he_to_if"])})
+
+
+def register(he: Slide, if_: Slide, dapi: int, progress: Progress = silent) -> Registration:
+    """Find the affine map from the H&E slide to the IF slide of the same section.
+
+    Any rotation, a mirrored slide, different pixel sizes and different fields of view are
+    found; true scales may differ from the stated pixel sizes by 10 %.
+
+    Parameters
+    ----------
+    he
+        RGB.
+    if_
+        With a nuclear channel.
+    dapi
+        Index of the nuclear channel of `if_`.
+    progress
+        Called with the share done.
+
+    Raises
+    ------
+    RegdataError
+        When a slide shows nothing, has no mpp, or the two do not look like the same tissue.
+    """
+    mpp = working_mpp(he, if_)
+    fixed, moving = he_density(he, mpp), dapi_density(if_, dapi, mpp)
+    progress(0.1)
+    pose, margin = _best(coarse_poses(fixed, moving, lambda share: progress(0.1 + 0.5 * share)))
+    if pose is None:
+        raise _unlike(he, if_, "no pose was found at which both show the same nuclei")
+    matrix = pose.matrix
+    for done, level in enumerate(_LEVELS_UM, 1):
+        step = max(level, mpp)
+        matrix = refined(fixed.coarser(step), moving.coarser(step), matrix, step, _AFFINE)
+        progress(0.6 + 0.3 * done / len(_LEVELS_UM))
+    found = judge(fixed, moving, matrix)
+    _check(he, if_, found, margin)
+    progress(1.0)
+    return Registration(
+        Transform(matrix), found.correlation, found.null_mean, found.null_sd, margin, mpp
+    )
+
+
+def judge(fixed: Density, moving: Density, he_to_if: Matrix) -> Likeness:
+    """How alike two densities are at a pose, by the detail of nuclei."""
+    mpp = max(_JUDGED_UM, fixed.mpp, float(fixed.size_um.max()) / _JUDGED_MOST)
+    fine, coarse = detail_um(mpp)
+    a, b = fixed.coarser(mpp).band(fine, coarse), moving.coarser(mpp).band(fine, coarse)
+    return likeness(a, b, he_to_if, (_NULL[0] * coarse, _NULL[1] * coarse))
+
+
+def _best(poses: tuple[Pose | None, Pose | None]) -> tuple[Pose | None, float]:
+    """The better of the two mirror states, and how many times better it is (10 at most)."""
+    found = sorted((pose for pose in poses if pose), key=lambda pose: -pose.score)
+    if not found:
+        return None, 0.0
+    other = found[1].score if len(found) > 1 else 0.0
+    return found[0], float(np.clip(found[0].score / max(other, 1e-6), 0.0, 10.0))
+
+
+def _check(he: Slide, if_: Slide, found: Likeness, margin: float) -> None:
+    at_best = f"hematoxylin-DAPI correlation {found.correlation:.2f} at the best pose"
+    if found.z < MIN_Z:
+        chance = f"{found.z:.1f} standard deviations above chance, {MIN_Z:g} needed"
+        raise _unlike(he, if_, f"{at_best} ({found.at_z(MIN_Z):.2f} needed; {chance})")
+    if margin < MIN_MARGIN:
+        mirrored = f"{margin:.2f} times better than mirrored, {MIN_MARGIN:g} needed"
+        raise _unlike(he, if_, f"{at_best}, but only {mirrored}")
+
+
+def _unlike(he: Slide, if_: Slide, why: str) -> RegdataError:
+    return RegdataError(
+        f"{he.path} and {if_.path} do not look like the same tissue: {why}; check the files, "
+        "their pixel sizes and the DAPI channel"
+    )

@@ -1,0 +1,166 @@
+"""The chain end to end on a simulated section whose truth is known."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anndata
+import cv2
+import numpy as np
+import pytest
+from simulated import SimulatedPair
+
+from regdata import pipeline
+from regdata.cells import CellTable
+from regdata.dataset import read_dataset
+from regdata.demo import judge_labels, registration_error
+from regdata.errors import RegdataError
+from regdata.options import BuildOptions
+from regdata.pipeline import build
+from regdata.slide import Slide
+from regdata.write_tiff import write_ome_tiff
+
+Segment = Callable[..., Iterator[CellTable]]
+
+
+def options(pair: SimulatedPair, output: Path, **changes: object) -> BuildOptions:
+    asked = {"he": pair.he, "if_": pair.if_, "output": output, "markers": ("CD3",), **changes}
+    return BuildOptions.model_validate(asked)
+
+
+@pytest.fixture(scope="module")
+def built(pair: SimulatedPair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("built") / "lymphocytes.h5"
+    build(options(pair, output))
+    return output
+
+
+def test_the_labels_are_right(pair: SimulatedPair, built: Path) -> None:
+    dataset = read_dataset(built)
+    judged = judge_labels(dataset, pair.truth)
+    assert judged.detected > 0.8
+    assert judged.precision > 0.95
+    assert judged.recall > 0.75  # a tenth of the positives stay unstained
+    assert registration_error(dataset, pair.truth)["median"] < 1.5
+
+
+def test_the_file_says_how_it_was_made(pair: SimulatedPair, built: Path) -> None:
+    data = anndata.read_h5ad(built)
+    about = data.uns["regdata"]
+    asked = json.loads(about["options"])
+    assert asked["overlap"] == 0.15
+    assert asked["markers"] == ["CD3"]
+    assert about["thresholds"]["CD3"]["method"].startswith("Otsu")
+    assert about["thresholds"]["CD3"]["value"] > 0
+    assert len(about["model"]["sha256"]) == 64
+    assert about["transform"]["maps"] == "he_to_if"
+    assert np.linalg.det(about["transform"]["matrix"]) < 0  # the IF slide is mirrored
+    assert {"torch", "numpy", "regdata"} <= set(about["versions"])
+    assert {"slide", "patient", "label", "overlap_CD3", "area_um2", "probability", "flags"} <= set(
+        data.obs
+    )
+    positive = (data.obs["label"] == "CD3").to_numpy()
+    assert (data.obs["overlap_CD3"][positive] > 0.15).all()
+    assert (data.obs["overlap_CD3"][~positive] <= 0.15).all()
+    assert np.isfinite(data.X.astype(np.float32)).all()
+
+
+def test_pictures_and_geojson_lie_beside_it(built: Path) -> None:
+    names = {path.name for path in (built.parent / "qc").iterdir()}
+    wanted = ("overlay", "overlay_detail", "checkerboard", "CD3", "cells")
+    assert {f"lymphocytes_{name}.png" for name in wanted} == names
+    for name in names:
+        picture = cv2.imread(str(built.parent / "qc" / name))
+        assert picture is not None
+        assert picture.std() > 5
+    with gzip.open(built.parent / "lymphocytes.cells.geojson.gz", "rt") as file:
+        features = json.load(file)["features"]
+    dataset = read_dataset(built)
+    assert len(features) == len(dataset.cells)
+    named = [f["properties"]["classification"]["name"] for f in features]
+    assert named == dataset.obs["label"].astype(str).tolist()
+
+
+def test_a_rerun_keeps_everything(pair: SimulatedPair, built: Path) -> None:
+    before = built.stat().st_mtime_ns
+    summary = build(options(pair, built))
+    assert set(summary.kept) == {"register", "mask CD3", "cells", "label"}
+    assert built.stat().st_mtime_ns == before
+    assert sum(summary.counts.values()) == len(read_dataset(built).cells)
+
+
+def test_other_options_need_overwrite_and_redo_what_depends(
+    pair: SimulatedPair, built: Path
+) -> None:
+    with pytest.raises(RegdataError, match="pass --overwrite"):
+        build(options(pair, built, overlap=0.9))
+    summary = build(options(pair, built, overlap=0.9, overwrite=True))
+    assert set(summary.kept) == {"register", "mask CD3", "cells"}
+    strict = (read_dataset(built).obs["label"] == "CD3").sum()
+    build(options(pair, built, overwrite=True))
+    assert 0 < strict < (read_dataset(built).obs["label"] == "CD3").sum()
+
+
+STAGES = {
+    "register": set(),
+    "find_threshold": {"register"},
+    "segment": {"register", "mask CD3"},
+    "overlaps": {"register", "mask CD3", "cells"},
+    "write_pictures": {"register", "mask CD3", "cells", "label"},
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_interrupted_anywhere_and_run_again(
+    pair: SimulatedPair,
+    perfect_segment: Segment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+) -> None:
+    monkeypatch.setattr(pipeline, "segment", perfect_segment)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    output = tmp_path / "x.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, stage, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build(options(pair, output))
+    assert not output.exists()
+    assert not list(tmp_path.rglob("*.part"))
+    summary = build(options(pair, output))
+    assert set(summary.kept) == STAGES[stage]
+    assert summary.counts["CD3"] > 20
+
+
+def test_several_markers_make_one_class(
+    pair: SimulatedPair, perfect_segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "segment", perfect_segment)
+    output = tmp_path / "x.h5"
+    names = {"markers": ("T", "1"), "channel_names": "nuclei,T", "dapi": "NUCLEI"}
+    build(options(pair, output, classes={"lymphocyte": ("T", "1")}, **names))
+    dataset = read_dataset(output)
+    assert dataset.classes == ("negative", "lymphocyte")
+    assert np.array_equal(dataset.obs["overlap_T"], dataset.obs["overlap_1"])
+
+
+def test_nuclei_off_the_if_slide_have_no_label(
+    pair: SimulatedPair, perfect_segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "segment", perfect_segment)
+    from regdata.open import open_slide
+
+    whole: Slide = open_slide(pair.if_)
+    cut = whole.read((0, 0), (whole.size[0], int(0.7 * whole.size[1])))
+    write_ome_tiff(tmp_path / "cut.ome.tif", cut, whole.mpp, whole.channels)
+    output = tmp_path / "x.h5"
+    counts = build(options(pair, output, if_=tmp_path / "cut.ome.tif")).counts
+    dataset = read_dataset(output)
+    unknown = dataset.labels == -1
+    assert counts["unknown"] == unknown.sum() > 20
+    assert ((dataset.obs["flags"].to_numpy()[unknown] & 2) == 2).all()
+    assert ((dataset.obs["flags"].to_numpy()[~unknown] & 2) == 0).all()
