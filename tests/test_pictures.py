@@ -58,7 +58,7 @@ def test_outlines_lie_on_their_cells() -> None:
     changed = np.argwhere(drawn[..., 0] < 190)  # the line, without its soft edge
     assert changed.min(0).tolist() == [5, 5]  # pixel 100 of the slide is pixel 5 of the picture
     assert changed.max(0).tolist() == [24, 24]
-    assert drawn[5, 15].tolist() == list(colour(0))
+    assert np.abs(drawn[5, 15].astype(int) - colour(0)).max() < 20
     assert (canvas == 255).all()
 
 

@@ -14,7 +14,7 @@ def field(glass, *patches):
     rgb = np.full((200, 300, 3), glass, np.float64)
     for rows, columns, colour in patches:
         rgb[rows, columns] = colour
-    noise = np.random.default_rng(0).normal(0, 3, rgb.shape)
+    noise = np.random.default_rng(0).normal(0, 0.2, rgb.shape) * np.sqrt(rgb)
     return (rgb + noise).clip(0, 255).astype(np.uint8)
 
 
