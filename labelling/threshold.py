@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
+from regdata.otsu import otsu
 from regdata.progress import Progress, silent
 from regdata.slide import Slide
 
@@ -34,34 +35,6 @@ class Threshold:
     counts: NDArray[np.int64]
     low: float
     high: float
-
-
-def otsu(counts: NDArray[np.int64]) -> int:
-    """The last bin of the lower class: Otsu's threshold of a histogram (Otsu, 1979).
-
-    Between two classes with empty bins between them every place is as good; it is the middle.
-
-    Parameters
-    ----------
-    counts
-        (n,) counts of equal bins.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> otsu(np.array([0, 5, 4, 0, 0, 0, 3, 4]))
-    3
-    """
-    bins = np.arange(len(counts))
-    weight = np.cumsum(counts).astype(np.float64)
-    mass = np.cumsum(counts * bins).astype(np.float64)
-    total, sums = weight[-1], mass[-1]
-    above = total - weight
-    valid = (weight > 0) & (above > 0)
-    safe = np.where(valid, weight * above, 1.0)
-    between = np.where(valid, (sums * weight - total * mass) ** 2 / safe, -1.0)
-    best = np.flatnonzero(between >= between.max() * (1 - 1e-12))
-    return int((best[0] + best[-1]) // 2)
 
 
 def find_threshold(
@@ -99,7 +72,7 @@ def find_threshold(
             place = np.clip(values * (_BINS / high), 0, _BINS - 1).astype(np.int64)
             counts += np.bincount(place, minlength=_BINS)
         progress(done / len(corners))
-    last = otsu(counts)
+    last, _ = otsu(counts)
     share = float(counts[last + 1 :].sum() / max(1, counts.sum()))
     return Threshold((last + 1) * high / _BINS, share, counts, 0.0, high)
 

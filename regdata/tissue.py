@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.otsu import otsu
 from regdata.slide import Slide
 
 Mask = NDArray[np.bool_]
@@ -74,7 +75,7 @@ def stained_tissue(rgb: NDArray[np.uint8], mpp: float) -> Mask:
     smooth = np.asarray(cv2.GaussianBlur(rgb, (0, 0), max(1.0, _BLUR_UM["he"] / mpp)))
     brightest = smooth.max(axis=2) + np.float32(_DARK)
     colour = np.log(brightest / (smooth.min(axis=2) + np.float32(_DARK)))
-    threshold, _ = otsu(colour)
+    threshold, _ = _split(colour)
     return _cleaned(colour > min(max(threshold, _GLASS), _STAINED), mpp)
 
 
@@ -102,36 +103,17 @@ def nuclear_tissue(dapi: NDArray[Any], mpp: float) -> Mask:
     low, high = np.percentile(smooth, [1, 99])
     # two decades below the brightest: glass and tissue differ by factors, not by amounts
     level = np.log1p(100 * np.clip((smooth - low) / max(high - low, 1e-9), 0, 1))
-    threshold, separation = otsu(level)
+    threshold, separation = _split(level)
     if separation < _TWO_HUMPS:
         return np.ones(dapi.shape, np.bool_)
     return _cleaned(level > threshold, mpp)
 
 
-def otsu(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Otsu's threshold and how well it separates.
-
-    Returns
-    -------
-    threshold
-        The cut between two of 256 bins with the largest variance between the two classes.
-    separation
-        That variance as a share of the total, 0 to 1; 0 for constant values.
-    """
+def _split(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Otsu's threshold of the values, and how well it separates them."""
     counts, edges = np.histogram(values, bins=256)
-    centres = (edges[:-1] + edges[1:]) / 2
-    weight = counts / counts.sum()
-    below = np.cumsum(weight)
-    mean = np.cumsum(weight * centres)
-    total = float((weight * (centres - mean[-1]) ** 2).sum())
-    inside = (below > 0) & (below < 1 - 1e-12)
-    if total == 0 or not inside.any():
-        return float(centres[-1]), 0.0
-    spread = (mean[-1] * below - mean) ** 2 / np.where(inside, below * (1 - below), 1)
-    spread = np.where(inside, spread, 0)
-    # all cuts in an empty stretch of the histogram are equally good: take its middle
-    best = np.flatnonzero(spread >= spread.max() * (1 - 1e-9))
-    return float(edges[1:][best].mean()), float(spread.max() / total)
+    last, separation = otsu(counts)
+    return float(edges[last + 1]), separation
 
 
 def _coarse(slide: Slide, option: str) -> tuple[float, float]:

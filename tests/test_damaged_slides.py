@@ -10,34 +10,13 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from slide_files import everything, message, noise
 
 from regdata.errors import RegdataError
 from regdata.open import open_slide
-from regdata.slide import Box, Slide
 from regdata.write_tiff import write_ome_tiff
 
 Writer = Callable[[Path, NDArray[Any]], None]
-
-
-def noise(*shape: int, dtype: str = "uint16", seed: int = 0) -> NDArray[Any]:
-    top = 255 if np.dtype(dtype).itemsize == 1 else 60000
-    return np.random.default_rng(seed).integers(0, top, shape).astype(dtype)
-
-
-def everything(slide: Slide) -> list[NDArray[Any]]:
-    return [
-        slide.pixels(k, Box(0, 0, *size), tuple(range(len(slide.channels))))
-        for k, size in enumerate(slide.sizes)
-    ]
-
-
-def message(path: Path) -> str:
-    """The error of opening and reading all of a file."""
-    with pytest.raises(RegdataError) as error:
-        everything(open_slide(path))
-    assert "\n" not in error.value.message
-    assert path.name in error.value.message
-    return error.value.message
 
 
 def write_png(path: Path, image: NDArray[Any]) -> None:

@@ -5,32 +5,10 @@ import numpy as np
 import pytest
 import zarr
 from numpy.typing import NDArray
+from slide_files import everything, message, noise
 
-from regdata.errors import RegdataError
 from regdata.open import open_slide
-from regdata.slide import Box, Slide
 from regdata.write_tiff import half
-
-
-def noise(*shape: int, dtype: str = "uint16", seed: int = 0) -> NDArray[Any]:
-    top = 255 if np.dtype(dtype).itemsize == 1 else 60000
-    return np.random.default_rng(seed).integers(0, top, shape).astype(dtype)
-
-
-def everything(slide: Slide) -> list[NDArray[Any]]:
-    return [
-        slide.pixels(k, Box(0, 0, *size), tuple(range(len(slide.channels))))
-        for k, size in enumerate(slide.sizes)
-    ]
-
-
-def message(path: Path) -> str:
-    """The error of opening and reading all of a file."""
-    with pytest.raises(RegdataError) as error:
-        everything(open_slide(path))
-    assert "\n" not in error.value.message
-    assert path.name in error.value.message
-    return error.value.message
 
 
 def write_zarr(path: Path, levels: list[NDArray[Any]], axes: str, **more: Any) -> None:

@@ -1,21 +1,15 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
+from slide_files import noise
 
 from regdata.open import open_slide
 from regdata.slide import Slide
 from regdata.tiff_image import SegmentCache
 from regdata.write_tiff import write_ome_tiff
-
-
-def noise(*shape: int, dtype: str = "uint16", seed: int = 0) -> NDArray[Any]:
-    top = 255 if np.dtype(dtype).itemsize == 1 else 60000
-    return np.random.default_rng(seed).integers(0, top, shape).astype(dtype)
 
 
 def test_threads_read_the_same_pixels(tmp_path: Path) -> None:

@@ -5,24 +5,12 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from slide_files import everything, noise
 
 from regdata.open import open_slide
-from regdata.slide import Box, Slide
 from regdata.write_tiff import half
 
 RGB = ("red", "green", "blue")
-
-
-def noise(*shape: int, dtype: str = "uint16", seed: int = 0) -> NDArray[Any]:
-    top = 255 if np.dtype(dtype).itemsize == 1 else 60000
-    return np.random.default_rng(seed).integers(0, top, shape).astype(dtype)
-
-
-def everything(slide: Slide) -> list[NDArray[Any]]:
-    return [
-        slide.pixels(k, Box(0, 0, *size), tuple(range(len(slide.channels))))
-        for k, size in enumerate(slide.sizes)
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-from skimage.filters import threshold_otsu
 
 from regdata.errors import RegdataError
 from regdata.slide import Slide
-from regdata.tissue import he_tissue, if_tissue, nuclear_tissue, otsu, stained_tissue
+from regdata.tissue import he_tissue, if_tissue, nuclear_tissue, stained_tissue
 
 PINK, PURPLE, INK = (232, 160, 205), (110, 80, 150), (30, 30, 30)
 
@@ -91,23 +90,6 @@ def test_a_constant_channel_has_no_tissue():
 def test_without_glass_in_view_all_is_tissue():
     even = nuclei(0.008)[:, :200]
     assert nuclear_tissue(np.hstack([even, even]), mpp=2).all()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_otsu_agrees_with_scikit_image(seed):
-    rng = np.random.default_rng(seed)
-    values = np.concatenate([rng.normal(1, 0.5, 3000), rng.normal(4, 1, 2000 * seed + 500)])
-    threshold, separation = otsu(values.astype(np.float32))
-    theirs = threshold_otsu(values.astype(np.float32))
-    assert threshold == pytest.approx(theirs, abs=2 * np.ptp(values) / 256)
-    low, high = values[values <= threshold], values[values > threshold]
-    share = len(low) * len(high) / len(values) ** 2
-    between = share * (high.mean() - low.mean()) ** 2
-    assert separation == pytest.approx(between / values.var(), rel=0.01)
-
-
-def test_otsu_of_a_constant_separates_nothing():
-    assert otsu(np.full(10, 3, np.float32))[1] == 0
 
 
 def slide(tmp_path, image, channels, mpp):

@@ -1,35 +1,14 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from slide_files import everything, noise, picture
 
 from regdata.errors import RegdataError
 from regdata.open import open_slide
-from regdata.slide import Box, Slide
 from regdata.write_tiff import write_ome_tiff
 
 RGB = ("red", "green", "blue")
-
-
-def noise(*shape: int, dtype: str = "uint16", seed: int = 0) -> NDArray[Any]:
-    top = 255 if np.dtype(dtype).itemsize == 1 else 60000
-    return np.random.default_rng(seed).integers(0, top, shape).astype(dtype)
-
-
-def picture(width: int, height: int) -> NDArray[np.uint8]:
-    """A smooth RGB picture that tells left from right, top from bottom and the colours apart."""
-    y, x = np.mgrid[:height, :width]
-    red, green = 250 * x / width, 250 * y / height
-    return np.stack([red, green, np.full_like(red, 40)], -1).astype(np.uint8)
-
-
-def everything(slide: Slide) -> list[NDArray[Any]]:
-    return [
-        slide.pixels(k, Box(0, 0, *size), tuple(range(len(slide.channels))))
-        for k, size in enumerate(slide.sizes)
-    ]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
