@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.cells import CellTable, concatenate
-from regdata.dataset import iterate_cells
+from regdata.dataset import UNKNOWN, iterate_cells
 from regdata.geojson import write_geojson
 from regdata.pictures import caption, checkerboard, draw_cells, mark_mask, overlay, write_png
 from regdata.slide import Slide
@@ -129,8 +129,9 @@ def _overview(aligned: Aligned) -> NDArray[np.uint8]:
 
 
 def _classes(labelled: Path) -> list[str]:
+    """Names of the labels, negative first; unknown is not one of them and is drawn black."""
     for _, obs in iterate_cells(labelled, 1):
-        names = [str(name) for name in obs["label"].cat.categories]
+        names = [str(name) for name in obs["label"].cat.categories if name != UNKNOWN]
         return sorted(names, key=lambda name: (name != "negative", name))
     return []
 
@@ -143,9 +144,10 @@ def busiest(labelled: Path, classes: Sequence[str], aligned: Aligned) -> Place:
     counts = np.zeros((len(classes), *shape))
     for cells, obs in iterate_cells(labelled):
         labels = label_index(obs["label"], classes)
-        place = [(cells.xy[:, 1 - a] / step / side[1 - a]).astype(int) for a in (0, 1)]
+        known = labels >= 0
+        place = [(cells.xy[known, 1 - a] / step / side[1 - a]).astype(int) for a in (0, 1)]
         place = [np.minimum(p, n - 1) for p, n in zip(place, shape, strict=True)]
-        np.add.at(counts, (labels, *place), 1)
+        np.add.at(counts, (labels[known], *place), 1)
     total = counts.sum((1, 2))
     # every label weighs the same, so that few positives are not drowned by many negatives
     score = (np.sqrt(counts) / np.maximum(np.sqrt(total), 1)[:, None, None]).sum(0)
