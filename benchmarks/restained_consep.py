@@ -20,6 +20,7 @@ from anndata.io import write_elem
 from data import Annotated, data_folder, load_annotated
 
 from regdata.dataset import UNKNOWN, read_dataset
+from regdata.errors import RegdataError
 from regdata.eval.agreement import Agreement, agreement
 from regdata.eval.matching import match_points
 from regdata.eval.run import evaluate_classifier
@@ -112,10 +113,17 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     images = load_annotated(data_folder() / "consep/train")
-    paths, errors, judged = [], [], []
+    paths, built, errors, judged, refused = [], [], [], [], []
     for seed, image in enumerate(images):
         truth = make_pair(image, folder, seed)
-        paths.append(build_one(image, folder))
+        try:
+            path = build_one(image, folder)
+        except RegdataError as error:
+            refused.append(image.path.stem)
+            print(f"{image.path.stem}: {error.message}", flush=True)
+            continue
+        paths.append(path)
+        built.append(image)
         matrix = np.asarray(read_dataset(paths[-1]).about["transform"]["matrix"])
         mapped = image.xy * MPP @ matrix[:2, :2].T + matrix[:2, 2]
         errors.append(float(np.median(np.linalg.norm(mapped - truth, axis=1))))
@@ -124,9 +132,10 @@ def main() -> None:
     print(
         f"registration error, median of medians {np.median(errors):.2f} µm, worst {max(errors):.2f}"
     )
+    print(f"built {len(built)}, refused {len(refused)}: {', '.join(refused)}")
     for name in ("detected", "precision", "recall"):
         print(f"labels, {name}: mean {np.mean([getattr(j, name) for j in judged]):.3f}")
-    manual = [with_manual_labels(image, path) for image, path in zip(images, paths, strict=True)]
+    manual = [with_manual_labels(image, path) for image, path in zip(built, paths, strict=True)]
     annotated = test_set(load_annotated(data_folder() / "consep/test"))
     for name, files in (("auto-labels", paths), ("manual labels", manual)):
         classifier = folder / f"{name.replace(' ', '_')}.pt"

@@ -35,16 +35,16 @@ def save_mask(path: Path, mask: Mask) -> None:
             grid=b.grid,
             block=b.block,
             counts=t.counts,
-            scalars=np.array([t.value, t.share, t.low, t.high]),
+            scalars=np.array([t.value, t.share, t.contrast, t.low, t.high]),
         )
 
 
 def load_mask(path: Path) -> Mask:
     """Read back what `save_mask` wrote."""
     with np.load(path) as stored:
-        value, share, low, high = stored["scalars"].tolist()
+        value, share, contrast, low, high = stored["scalars"].tolist()
         return Mask(
             int(stored["channel"]),
             Background(stored["grid"], float(stored["block"])),
-            Threshold(value, share, stored["counts"], low, high),
+            Threshold(value, share, contrast, stored["counts"], low, high),
         )

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 # Raised when a stage computes something else from the same inputs, so that no old result is kept.
-_VERSIONS = {"register": 1, "mask": 1, "cells": 1, "label": 1}
+_VERSIONS = {"register": 1, "mask": 2, "cells": 1, "label": 1}
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,7 @@ def describe(
             "method": METHOD,
             "value": mask.threshold.value,
             "share_of_tissue": mask.threshold.share,
+            "contrast": mask.threshold.contrast,
             "background_min": float(mask.background.grid.min()),
             "background_max": float(mask.background.grid.max()),
         }

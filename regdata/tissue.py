@@ -19,6 +19,7 @@ _GLASS, _STAINED = 0.04, 0.07  # colour (OD) glass stays below, and one that onl
 _DARK = 16  # added to every pixel, so that a grey level more or less is no colour in black ink
 _BLUR_UM = {"he": 4.0, "if": 20.0}  # H&E stains the matrix too, DAPI only nuclei: bridge them
 _CLOSE_UM, _PIECE_UM = 10.0, 50.0  # gaps bridged; side of the smallest piece or hole kept
+_SPARSE = 0.01  # share above which small pieces alone are tissue: fat, thin walls and vessels
 _TWO_HUMPS = 0.75  # share of variance between the classes; a flat histogram has exactly this
 
 
@@ -130,7 +131,7 @@ def _blurred(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 
 
 def _cleaned(mask: Mask, mpp: float) -> Mask:
-    """Bridge small gaps, then drop small pieces and fill small holes."""
+    """Bridge small gaps, drop small pieces unless all are small, and fill small holes."""
     image = mask.astype(np.uint8)
     radius = round(_CLOSE_UM / mpp)
     if radius > 0:
@@ -139,6 +140,8 @@ def _cleaned(mask: Mask, mpp: float) -> Mask:
         image = np.asarray(cv2.morphologyEx(image, cv2.MORPH_CLOSE, disc), np.uint8)
     smallest = (_PIECE_UM / mpp) ** 2
     pieces = _without_small(image > 0, smallest)
+    if not pieces.any() and image.mean() > _SPARSE:
+        pieces = image > 0
     return ~_without_small(~pieces, smallest)
 
 

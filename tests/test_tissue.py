@@ -123,3 +123,13 @@ def test_a_slide_without_pixel_size_is_refused(tmp_path):
     he = slide(tmp_path, field(245).transpose(2, 0, 1), ("red", "green", "blue"), None)
     with pytest.raises(RegdataError, match="--he-mpp"):
         he_tissue(he)
+
+
+def test_fat_is_tissue() -> None:
+    """Thin walls and one small vessel: no piece is large, and yet it is a stained section."""
+    rgb = np.full((250, 250, 3), 248, np.uint8)
+    rgb[::60, :] = 225, 190, 215
+    rgb[20:40, 20:40] = 200, 110, 160
+    mask = stained_tissue(rgb, mpp=1.0)
+    assert mask[30, 30]
+    assert mask.mean() < 0.3

@@ -42,6 +42,16 @@ def test_hot_pixels_do_not_move_it() -> None:
     assert hot.value == pytest.approx(clean.value, rel=0.1)
 
 
+def test_one_population_is_refused() -> None:
+    noise = np.abs(np.random.default_rng(0).normal(0, 20, (400, 400))).astype(np.float32)
+    with pytest.raises(RegdataError, match=r"CD3 .* one population .*contrast [34]\.\d, 5 needed"):
+        find_threshold(marker_of(noise), np.ones((4, 4), bool))
+    noise[100:115, 100:115] += 600  # one nucleus in 160,000 pixels is enough to be seen
+    found = find_threshold(marker_of(noise), np.ones((4, 4), bool))
+    assert found.contrast > 10
+    assert found.share == pytest.approx(225 / 160000, rel=0.05)
+
+
 def test_nothing_above_background() -> None:
     with pytest.raises(RegdataError, match=r"CD3 of if\.tif shows nothing above its background"):
         find_threshold(marker_of(np.zeros((50, 50), np.float32)), np.ones((5, 5), bool))
@@ -59,6 +69,7 @@ def test_tissue_mask_of_a_region() -> None:
 
 def test_a_mask_is_kept(tmp_path: Path) -> None:
     image = np.random.default_rng(0).normal(10, 2, (100, 100)).astype(np.float32)
+    image[20:40, 20:40] += 100
     threshold = find_threshold(marker_of(image), np.ones((2, 2), bool))
     mask = Mask(3, Background(np.array([[1.5, 2.5]], np.float32), 40.0), threshold)
     save_mask(tmp_path / "m.npz", mask)
