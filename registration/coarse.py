@@ -16,7 +16,7 @@ _SWEEP_PX, _SWEEP_MOST = 192, 512  # pixels a side of the longer field, aimed at
 _MIDDLE_UM, _MIDDLE_MOST = 2.0, 2048  # µm per pixel for features and scores; pixels at most
 _SMALL_PX = 96  # pixels a side that even the smaller field should have
 _KEEP = 3  # rotations tried per mirror state
-_POLISH = Descent(affine=False, samples=20_000, iterations=40, smallest=0.02)
+_POLISH = Descent(affine=False, samples=20_000, iterations=40, first=1.0, smallest=0.02)
 _SCALE = 1.1  # largest ratio of the slides' true scales to their stated pixel sizes
 _COVERAGE = 0.25  # least share of the stained detail both slides must show
 

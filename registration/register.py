@@ -16,7 +16,7 @@ from regdata.registration.density import (
     he_density,
     working_mpp,
 )
-from regdata.registration.similarity import Likeness, likeness
+from regdata.registration.similarity import Likeness, correlation, likeness
 from regdata.slide import Slide
 from regdata.transform import Transform
 
@@ -33,7 +33,7 @@ Guards against regular tissue, which fits itself in many places; right pairs lie
 """
 
 _LEVELS_UM = (2.0, 1.0, 0.0)  # µm per pixel of the affine steps; 0 is the finest there is
-_AFFINE = Descent(affine=True, samples=60_000, iterations=100, smallest=0.005)
+_AFFINE = Descent(affine=True, samples=60_000, iterations=100, first=0.5, smallest=0.005)
 _JUDGED_UM, _JUDGED_MOST = 1.0, 2048  # µm per pixel of the verdict; pixels a side at most
 _NULL = (3.5, 27.0)  # shifts of the null, in the coarser scale of nuclear detail
 
@@ -106,12 +106,15 @@ def register(he: Slide, if_: Slide, dapi: int, progress: Progress = silent) -> R
     pose, margin = _best(coarse_poses(fixed, moving, lambda share: progress(0.1 + 0.5 * share)))
     if pose is None:
         raise _unlike(he, if_, "no pose was found at which both show the same nuclei")
+    detail = nuclear_detail(fixed), nuclear_detail(moving)
     matrix = pose.matrix
     for done, level in enumerate(_LEVELS_UM, 1):
         step = max(level, mpp)
-        matrix = refined(fixed.coarser(step), moving.coarser(step), matrix, step, _AFFINE)
+        finer = refined(fixed.coarser(step), moving.coarser(step), matrix, step, _AFFINE)
+        # a descent can leave the optimum for good, so it has to prove itself
+        matrix = max(finer, matrix, key=lambda m: correlation(*detail, m)[0])
         progress(0.6 + 0.3 * done / len(_LEVELS_UM))
-    found = judge(fixed, moving, matrix)
+    found = judge(*detail, matrix)
     _check(he, if_, found, margin)
     progress(1.0)
     return Registration(
@@ -119,12 +122,16 @@ def register(he: Slide, if_: Slide, dapi: int, progress: Progress = silent) -> R
     )
 
 
+def nuclear_detail(density: Density) -> Density:
+    """Only what is the size of nuclei, at the resolution the verdict is made at."""
+    mpp = max(_JUDGED_UM, density.mpp, float(density.size_um.max()) / _JUDGED_MOST)
+    return density.coarser(mpp).band(*detail_um(mpp))
+
+
 def judge(fixed: Density, moving: Density, he_to_if: Matrix) -> Likeness:
-    """How alike two densities are at a pose, by the detail of nuclei."""
-    mpp = max(_JUDGED_UM, fixed.mpp, float(fixed.size_um.max()) / _JUDGED_MOST)
-    fine, coarse = detail_um(mpp)
-    a, b = fixed.coarser(mpp).band(fine, coarse), moving.coarser(mpp).band(fine, coarse)
-    return likeness(a, b, he_to_if, (_NULL[0] * coarse, _NULL[1] * coarse))
+    """How alike two slides are at a pose, by their nuclear detail."""
+    _, coarse = detail_um(max(fixed.mpp, moving.mpp))
+    return likeness(fixed, moving, he_to_if, (_NULL[0] * coarse, _NULL[1] * coarse))
 
 
 def _best(poses: tuple[Pose | None, Pose | None]) -> tuple[Pose | None, float]:

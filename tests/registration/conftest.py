@@ -39,7 +39,7 @@ class Section:
     side_um: float
 
     @classmethod
-    def random(cls, seed: int, side_um: float = 300.0) -> "Section":
+    def random(cls, seed: int, side_um: float = 220.0) -> "Section":
         rng = np.random.default_rng(seed)
         xy = rng.uniform(0, side_um, (int(side_um**2 / 130), 2))
         # tissue: all but a corner and a gland off the middle

@@ -4,8 +4,8 @@ import pytest
 from regdata.registration.affine import Descent, refined
 from regdata.registration.density import dapi_density, he_density
 
-SIMILARITY = Descent(affine=False, samples=20_000, iterations=60, smallest=0.01)
-AFFINE = Descent(affine=True, samples=40_000, iterations=100, smallest=0.005)
+SIMILARITY = Descent(affine=False, samples=20_000, iterations=60, first=1.0, smallest=0.01)
+AFFINE = Descent(affine=True, samples=40_000, iterations=100, first=0.5, smallest=0.005)
 
 
 @pytest.fixture(scope="module")
