@@ -80,6 +80,20 @@ def judge(image: Annotated, path: Path) -> Agreement:
     return agreement(cells.cells.xy, cells.labels == 1, image.xy, truth, RADIUS_UM / MPP)
 
 
+def pooled(images: list[Annotated], paths: list[Path]) -> tuple[float, float]:
+    """Precision and recall of the labels over all matched nuclei of all images."""
+    hits = labelled = positives = 0
+    for image, path in zip(images, paths, strict=True):
+        cells = read_dataset(path)
+        pairs = match_points(image.xy, cells.cells.xy, RADIUS_UM / MPP)
+        label = cells.labels[pairs[:, 1]] == 1
+        truth = image.kinds[pairs[:, 0]] == INFLAMMATORY
+        hits += int((label & truth).sum())
+        labelled += int(label.sum())
+        positives += int(truth.sum())
+    return hits / max(1, labelled), hits / max(1, positives)
+
+
 def with_manual_labels(image: Annotated, path: Path) -> Path:
     """A copy of a dataset in which the matched cells carry their manual label."""
     copy = path.with_name(f"manual_{path.name}")
@@ -135,6 +149,7 @@ def main() -> None:
     print(f"built {len(built)}, refused {len(refused)}: {', '.join(refused)}")
     for name in ("detected", "precision", "recall"):
         print(f"labels, {name}: mean {np.mean([getattr(j, name) for j in judged]):.3f}")
+    print("labels, pooled: precision {:.3f}, recall {:.3f}".format(*pooled(built, paths)))
     manual = [with_manual_labels(image, path) for image, path in zip(built, paths, strict=True)]
     annotated = test_set(load_annotated(data_folder() / "consep/test"))
     for name, files in (("auto-labels", paths), ("manual labels", manual)):
