@@ -14,7 +14,7 @@ _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1{font-size:1.6rem} h2{font-size:1.15rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%} td,th{padding:.3rem .6rem;border-bottom:1px solid #ddd}
-th{text-align:left;font-weight:600} td.n{text-align:right;font-variant-numeric:tabular-nums}
+th{text-align:left;font-weight:600} td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 img{max-width:100%;border:1px solid #ddd} figure{margin:1rem 0} figcaption{color:#555}
 code{background:#f3f3f3;padding:.1rem .3rem}
 """
@@ -57,7 +57,7 @@ def _page(folder: Path, facts: dict[str, Any]) -> str:
         "known, so every step can be measured. Simulated tissue is easier than real tissue.</p>"
         f"<h2>From two slides to labelled cells</h2><table>{''.join(map(_fact, found))}</table>"
         f"<h2>Classifier on {scores['images']} fields of another section</h2>"
-        "<table><tr><th>class<th>precision<th>recall<th>F1</tr>"
+        "<table><tr><th>class<th class=n>precision<th class=n>recall<th class=n>F1</tr>"
         f"{''.join(_rates(name, rates) for name, rates in rows)}</table>"
         f"<p>Mean F1 {_number(scores['mean_f1'])}, {_interval(scores['mean_f1_interval'])}; "
         f"one-to-one matches within {scores['conventions']['radius_um']} µm, per image.</p>"
