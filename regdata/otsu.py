@@ -25,7 +25,7 @@ def otsu(counts: NDArray[np.int64]) -> tuple[int, float]:
     >>> import numpy as np
     >>> last, separation = otsu(np.array([0, 5, 4, 0, 0, 0, 3, 4]))
     >>> last, round(separation, 2)
-    (3, 0.97)
+    (3, 0.96)
     """
     bins = np.arange(len(counts))
     below = np.cumsum(counts).astype(np.float64)
