@@ -65,7 +65,6 @@ def train_classifier(
             "files": [path.name for path in paths],
         },
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
     save_classifier(output, Classifier(network, info))
     return report
 

@@ -1,6 +1,5 @@
 """A classifier of cells by their tokens (CellViT++, Hörst et al., 2025)."""
 
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch import Tensor, nn
 
+from regdata.atomic import replacing
 from regdata.errors import RegdataError
 
 _FORMAT = "regdata classifier 1"
@@ -111,15 +111,8 @@ def save_classifier(path: Path, classifier: Classifier) -> None:
         "info": classifier.info.model_dump_json(),
         "state_dict": classifier.network.state_dict(),
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            torch.save(content, file)
-        part.replace(path)
-    except OSError as error:
-        raise RegdataError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("wb") as file:
+        torch.save(content, file)
 
 
 def load_classifier(path: Path) -> Classifier:

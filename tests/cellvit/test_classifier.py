@@ -105,9 +105,11 @@ def test_failed_write_leaves_the_old_file(classifier, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["classifier.pt"]
 
 
-def test_folder_is_missing(classifier, tmp_path):
+def test_folder_is_made_unless_a_file_stands_there(classifier, tmp_path):
+    save_classifier(tmp_path / "new" / "c.pt", classifier)
+    assert load_classifier(tmp_path / "new" / "c.pt").info == classifier.info
     with pytest.raises(RegdataError, match="cannot write"):
-        save_classifier(tmp_path / "none" / "classifier.pt", classifier)
+        save_classifier(tmp_path / "new" / "c.pt" / "d.pt", classifier)
 
 
 def test_tokens_of_another_model(classifier):

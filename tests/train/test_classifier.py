@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_dataset import table
+
+from regdata.cellvit.classifier import load_classifier
+from regdata.dataset import read_dataset, write_dataset
+from regdata.errors import RegdataError
+from regdata.train.classifier import group_of_cells, train_classifier
+from regdata.train.fit import FitSettings
+
+QUICK = FitSettings(epochs=8, batch=32)
+
+
+def labelled(
+    path: Path,
+    seed: int,
+    patient: str = "he",
+    sha: str = "m",
+    classes: tuple[str, ...] = ("negative", "CD3"),
+    positives: float = 0.3,
+) -> Path:
+    """A dataset whose first token tells the label."""
+    cells = table(200, seed)
+    rng = np.random.default_rng(seed)
+    positive = rng.random(200) < positives
+    cells.tokens[:, 0] = np.where(positive, 3, -3)
+    names = np.where(positive, classes[1], classes[0]).astype(object)
+    names[:5] = "unknown"
+    with write_dataset(path, 4) as out:
+        out.append(cells, {"label": names, "slide": "he", "patient": patient})
+        about = {
+            "classes": np.array(classes),
+            "model": {"name": "tiny", "sha256": sha},
+            "he": {"sha256": f"content {seed}"},
+        }
+        out.finish(("background", "a", "b"), about)
+    return path
+
+
+def test_two_slides_of_one_name_are_two_groups(tmp_path: Path) -> None:
+    paths = [labelled(tmp_path / f"{k}.h5", k) for k in (1, 2)]
+    groups = {group for path in paths for group in group_of_cells(read_dataset(path))}
+    assert len(groups) == 2
+    report = train_classifier(paths, tmp_path / "c.pt", QUICK)
+    assert report.split == "slide"
+    assert report.warning is None
+    assert report.best.auroc > 0.99
+
+
+def test_slides_of_one_patient_stay_together(tmp_path: Path) -> None:
+    paths = [labelled(tmp_path / f"{k}.h5", k, patient="Ann") for k in (1, 2)]
+    report = train_classifier(paths, tmp_path / "c.pt", QUICK)
+    assert report.split == "tile block"
+    assert report.warning
+
+
+def test_the_classifier_says_what_it_is(tmp_path: Path) -> None:
+    path = labelled(tmp_path / "x.h5", 1)
+    report = train_classifier([path], tmp_path / "new" / "c.pt", QUICK)
+    trained = load_classifier(tmp_path / "new" / "c.pt")
+    assert trained.info.classes == ("negative", "CD3")
+    assert trained.info.model_sha256 == "m"
+    assert trained.info.training["files"] == ["x.h5"]
+    assert sum(report.train_cells) + sum(report.val_cells) == 195  # unknown cells are left out
+    tokens = np.zeros((2, 4), np.float16)
+    tokens[:, 0] = -3, 3
+    assert trained.predict(tokens).argmax(1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"sha": "other"}, "different networks"),
+        ({"classes": ("negative", "CD20")}, "has the classes negative, CD20"),
+    ],
+)
+def test_files_that_do_not_belong_together(
+    tmp_path: Path, second: dict[str, object], message: str
+) -> None:
+    first = labelled(tmp_path / "a.h5", 1)
+    other = labelled(tmp_path / "b.h5", 2, **second)  # type: ignore[arg-type]
+    with pytest.raises(RegdataError, match=message):
+        train_classifier([first, other], tmp_path / "c.pt", QUICK)
+    assert not (tmp_path / "c.pt").exists()
+
+
+def test_no_positives(tmp_path: Path) -> None:
+    path = labelled(tmp_path / "a.h5", 1, positives=0.0)
+    with pytest.raises(RegdataError, match=r"class CD3 has 0 cells in a\.h5"):
+        train_classifier([path], tmp_path / "c.pt", QUICK)
+
+
+def test_unlabelled_cells(tmp_path: Path) -> None:
+    with write_dataset(tmp_path / "cells.h5", 4) as out:
+        out.append(table(5))
+        out.finish(("background", "a", "b"), {"model": {"name": "tiny", "sha256": "m"}})
+    with pytest.raises(RegdataError, match=r"cells\.h5 has no labels"):
+        train_classifier([tmp_path / "cells.h5"], tmp_path / "c.pt", QUICK)
