@@ -10,7 +10,7 @@ uns/regdata : schema, classes, contours/vertices (V, 2) and contours/offsets (N 
     the writer adds: options, model, transform, thresholds, versions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -32,6 +32,12 @@ UNKNOWN = "unknown"
 """The label of a cell that the immunofluorescence cannot tell; training leaves it out."""
 
 _COLUMNS = ("kind", "kind_probability", "probability", "area_um2", "flags")
+
+
+def label_index(names: Iterable[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Index of each label in `classes`, -1 for what is not among them."""
+    places = {name: i for i, name in enumerate(classes)}
+    return np.array([places.get(str(name), -1) for name in names], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,7 @@ class CellDataset:
     @property
     def labels(self) -> NDArray[np.int64]:
         """(N,) index into `classes`, -1 for unknown."""
-        names = self.obs["label"].astype(str)
-        places = {name: i for i, name in enumerate(self.classes)}
-        return np.array([places.get(name, -1) for name in names], dtype=np.int64)
+        return label_index(self.obs["label"], self.classes)
 
 
 class DatasetWriter:

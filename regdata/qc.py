@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.cells import CellTable, concatenate
-from regdata.dataset import UNKNOWN, iterate_cells
+from regdata.dataset import UNKNOWN, iterate_cells, label_index
 from regdata.geojson import write_geojson
 from regdata.pictures import caption, checkerboard, draw_cells, mark_mask, overlay, write_png
 from regdata.slide import Slide
@@ -58,12 +58,6 @@ class Place:
 
     corner: tuple[float, float]
     side: tuple[int, int]
-
-
-def label_index(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Index of each label in `classes`, -1 for what is not among them."""
-    places = {name: i for i, name in enumerate(classes)}
-    return np.array([places.get(str(name), -1) for name in names], dtype=np.int64)
 
 
 def write_cells_geojson(path: Path, labelled: Path, classes: Sequence[str]) -> None:

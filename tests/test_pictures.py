@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from regdata.cells import CellTable
+from regdata.dataset import label_index
 from regdata.geojson import colour
 from regdata.pictures import caption, checkerboard, draw_cells, mark_mask, overlay, write_png
-from regdata.qc import label_index
 
 
 def blob(x: int, y: int, side: int = 100) -> np.ndarray:
