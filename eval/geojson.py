@@ -1,8 +1,5 @@
 """Annotations of one image in GeoJSON, as QuPath exports them."""
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
 from regdata.eval.sets import AnnotatedSet, NamedPoints, contents, list_images, to_set
+from regdata.geojson import read_features
 
 
 def load_geojson(file: Path, images: Path, mpp: float = 0.25) -> AnnotatedSet:
@@ -36,7 +34,7 @@ def load_geojson(file: Path, images: Path, mpp: float = 0.25) -> AnnotatedSet:
     """
     found = [
         (point, name)
-        for feature in _features(file)
+        for feature in read_features(file)
         if (name := _class_name(feature)) is not None
         for point in _points(feature, file)
     ]
@@ -62,25 +60,6 @@ def _image_of(file: Path, images: Path) -> Path:
             f"{contents(images)}; name the image file itself"
         )
     return (same or candidates)[0]
-
-
-def _features(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
-        raise RegdataError(f"expected a GeoJSON file, but {file} does not exist or is a folder")
-    data = file.read_bytes()
-    try:
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        content = json.loads(data)
-    except (ValueError, EOFError, OSError, zlib.error) as error:
-        raise RegdataError(f"expected GeoJSON in {file}, but it cannot be read: {error}") from error
-    features = content.get("features", [content]) if isinstance(content, dict) else content
-    if not isinstance(features, list) or not all(
-        isinstance(feature, dict) and isinstance(feature.get("geometry"), dict)
-        for feature in features
-    ):
-        raise RegdataError(f"expected a GeoJSON FeatureCollection or list of features in {file}")
-    return features
 
 
 def _class_name(feature: dict[str, Any]) -> str | None:

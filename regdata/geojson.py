@@ -1,14 +1,18 @@
-"""Cells as GeoJSON, one feature per nucleus, the form QuPath opens by drag and drop."""
+"""GeoJSON as QuPath reads and writes it: cells, one feature per nucleus, and any features."""
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regdata.atomic import replacing
+from regdata.errors import RegdataError
 
 COLOURS = (
     (120, 120, 120),
@@ -66,3 +70,46 @@ def write_geojson(
                 f'[{json.dumps(ring)}]}},"properties":{properties[label]}}}'
             )
         file.write("\n]}\n")
+
+
+def read_features(path: Path) -> list[dict[str, Any]]:
+    """The features of a GeoJSON file that have a geometry.
+
+    Parameters
+    ----------
+    path
+        Plain or gzipped, whatever its name: a FeatureCollection, one feature, one geometry, or a
+        bare list of features or geometries.
+
+    Returns
+    -------
+    list
+        Features; each has a dict as "geometry".
+
+    Raises
+    ------
+    RegdataError
+        There is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise RegdataError(f"expected a GeoJSON file, but {path} does not exist or is a folder")
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        content = json.loads(data)
+    except (ValueError, RecursionError, EOFError, OSError, zlib.error) as error:
+        raise RegdataError(f"expected GeoJSON in {path}, but it cannot be read: {error}") from error
+    entries = content.get("features", [content]) if isinstance(content, dict) else content
+    features = [_feature(entry) for entry in entries] if isinstance(entries, list) else [{}]
+    if not all(isinstance(feature.get("geometry", 0), dict | NoneType) for feature in features):
+        raise RegdataError(f"expected a GeoJSON FeatureCollection or list of features in {path}")
+    return [feature for feature in features if feature["geometry"] is not None]
+
+
+def _feature(entry: object) -> dict[str, Any]:
+    """A feature as it is, a bare geometry as the feature of it; nothing for anything else."""
+    if not isinstance(entry, dict):
+        return {}
+    bare = "geometry" not in entry and ("coordinates" in entry or "geometries" in entry)
+    return {"type": "Feature", "geometry": entry, "properties": {}} if bare else entry
