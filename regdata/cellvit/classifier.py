@@ -1,7 +1,7 @@
 """A classifier of cells by their tokens (CellViT++, Hörst et al., 2025)."""
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch import Tensor, nn
 
 from regdata.atomic import replacing
+from regdata.cells import CellTable
+from regdata.cellvit.published_heads import is_checkpoint, read_head
 from regdata.errors import RegdataError
 
 _FORMAT = "regdata classifier 1"
+_EXPECTED = "expected a classifier of `regdata train` or a CellViT++ head"
 _BATCH = 8192
 
 
@@ -30,7 +33,8 @@ class ClassifierInfo(BaseModel):
     model_name: str
     """The network whose tokens it was trained on."""
     model_sha256: str
-    """Hash of that network's weights: tokens of any other network mean something else."""
+    """Hash of that network's weights: tokens of any other network mean something else. Empty when
+    the file does not say, as the published heads of CellViT++ do not."""
     mean: tuple[float, ...]
     """(D,), subtracted from a token."""
     std: tuple[float, ...]
@@ -60,6 +64,11 @@ class Classifier:
 
     network: TokenClassifier
     info: ClassifierInfo
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the kinds of cells it classified: background, which no cell is, and classes."""
+        return ("background", *self.info.classes)
 
     def predict(self, tokens: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Probabilities of the classes.
@@ -94,14 +103,56 @@ class Classifier:
                 result[part] = self.network((batch - mean) / std).softmax(dim=1).numpy()
         return result
 
-    def require_model(self, sha256: str, name: str = "another model") -> None:
-        """Refuse tokens of a network other than the one the classifier was trained on."""
-        if sha256 != self.info.model_sha256:
+    def require_model(
+        self, sha256: str, name: str = "another model", token_width: int | None = None
+    ) -> None:
+        """Refuse tokens of a network other than the one the classifier was trained on.
+
+        A classifier that does not know the hash of its network takes tokens of the right width.
+
+        Parameters
+        ----------
+        sha256, name
+            Of the network at hand.
+        token_width
+            Its D; not checked by default.
+        """
+        if token_width not in (None, self.info.token_width):
+            raise RegdataError(
+                f"the classifier expects tokens of width {self.info.token_width} (those of "
+                f"{self.info.model_name}), those of {name} have {token_width}; use the model it "
+                "was trained on"
+            )
+        if self.info.model_sha256 not in ("", sha256):
             raise RegdataError(
                 f"the classifier was trained on tokens of {self.info.model_name} "
                 f"({self.info.model_sha256[:12]}), these are of {name} ({sha256[:12]}); "
                 "use the same model or train a classifier for this one"
             )
+
+
+def apply_classifier(cells: CellTable, classifier: Classifier) -> CellTable:
+    """The same cells with the kinds a classifier gives them.
+
+    Parameters
+    ----------
+    cells
+        With tokens of the network the classifier belongs to.
+
+    Returns
+    -------
+    CellTable
+        `kind` is the likeliest class as an index into `classifier.kinds`, from 1 on;
+        `kind_probability` its softmax share, never below 1 / K.
+
+    Raises
+    ------
+    RegdataError
+        The tokens have another width.
+    """
+    shares = classifier.predict(cells.tokens)
+    kind = (shares.argmax(axis=1) + 1).astype(np.uint8)
+    return replace(cells, kind=kind, kind_probability=shares.max(axis=1))
 
 
 def save_classifier(path: Path, classifier: Classifier) -> None:
@@ -116,14 +167,21 @@ def save_classifier(path: Path, classifier: Classifier) -> None:
 
 
 def load_classifier(path: Path) -> Classifier:
-    """Read a classifier that `save_classifier` wrote; no code in the file is run.
+    """Read a classifier that `save_classifier` wrote or a published head of CellViT++.
+
+    No code in the file is run. A published head takes tokens as they are (mean 0, standard
+    deviation 1) and does not know the hash of its network.
 
     Raises
     ------
     RegdataError
-        There is no such file, or it holds no classifier of this version.
+        There is no such file, or it holds no classifier that can be read.
     """
     content = _read(path)
+    return _published(content, path) if is_checkpoint(content) else _own(content, path)
+
+
+def _own(content: dict[str, Any], path: Path) -> Classifier:
     try:
         info = ClassifierInfo.model_validate_json(content["info"])
         network = TokenClassifier(info.token_width, info.hidden, len(info.classes), info.dropout)
@@ -140,6 +198,24 @@ def load_classifier(path: Path) -> Classifier:
     return Classifier(network.eval(), info)
 
 
+def _published(content: dict[str, Any], path: Path) -> Classifier:
+    head = read_head(content, path)
+    info = ClassifierInfo(
+        classes=head.classes,
+        token_width=head.token_width,
+        hidden=head.hidden,
+        dropout=0.0,
+        model_name=head.model_name,
+        model_sha256="",
+        mean=(0.0,) * head.token_width,
+        std=(1.0,) * head.token_width,
+        training={"source": "CellViT++"},
+    )
+    network = TokenClassifier(info.token_width, info.hidden, len(info.classes), info.dropout)
+    network.load_state_dict(head.state)
+    return Classifier(network.eval(), info)
+
+
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RegdataError(f"expected a classifier file, but {path} does not exist or is a folder")
@@ -147,11 +223,10 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise RegdataError(
-            f"expected a classifier written by `regdata train`, but {path} cannot be read as one"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise RegdataError(
-            f"expected a classifier written by `regdata train` ({_FORMAT}), but {path} is not one"
-        )
-    return content
+        hint = ""
+        if "Unsupported" in str(error):
+            hint = "; it holds Python objects beside its weights, save it without them"
+        raise RegdataError(f"{_EXPECTED}, but {path} cannot be read as one{hint}") from error
+    if isinstance(content, dict) and (content.get("format") == _FORMAT or is_checkpoint(content)):
+        return content
+    raise RegdataError(f"{_EXPECTED} ({_FORMAT}), but {path} is not one")

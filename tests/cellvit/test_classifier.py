@@ -1,14 +1,17 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from regdata.cells import CellTable, concatenate
 from regdata.cellvit import classifier as module
 from regdata.cellvit.classifier import (
     Classifier,
     ClassifierInfo,
     TokenClassifier,
+    apply_classifier,
     load_classifier,
     save_classifier,
 )
@@ -119,6 +122,61 @@ def test_tokens_of_another_model(classifier):
     assert "\n" not in e.value.message
 
 
+def test_without_a_hash_only_the_width_is_checked(classifier):
+    info = classifier.info.model_copy(update={"model_sha256": ""})
+    unknown = Classifier(classifier.network, info)
+    unknown.require_model(SHA)
+    unknown.require_model(SHA, "x", 6)
+    for known in (unknown, classifier):
+        with pytest.raises(RegdataError, match=r"width 6 \(those of default\), those of x have 7"):
+            known.require_model(SHA, "x", 7)
+
+
+def cells(values):
+    count = len(values)
+    table = CellTable(
+        xy=np.arange(2.0 * count).reshape(count, 2),
+        vertices=np.ones((3 * count, 2), np.float32),
+        offsets=np.arange(0, 3 * count + 1, 3),
+        tokens=values,
+        kind=np.full(count, 9, np.uint8),
+        kind_probability=np.full(count, 0.125, np.float32),
+        probability=np.full(count, 0.75, np.float32),
+        area_um2=np.full(count, 30, np.float32),
+        flags=np.ones(count, np.uint8),
+    )
+    return concatenate([table], values.shape[1])
+
+
+def test_kinds_and_their_probabilities_are_replaced(classifier):
+    before = cells(tokens(40))
+    after = apply_classifier(before, classifier)
+    shares = twin(classifier, tokens(40))
+    assert classifier.kinds == ("background", "negative", "lymphocyte", "plasma")
+    assert set(after.kind) == {1, 2, 3}
+    np.testing.assert_array_equal(after.kind, shares.argmax(axis=1) + 1)
+    np.testing.assert_allclose(after.kind_probability, shares.max(axis=1), atol=1e-5)
+    assert (after.kind.dtype, after.kind_probability.dtype) == (np.uint8, np.float32)
+    rest = {"kind": before.kind, "kind_probability": before.kind_probability}
+    assert vars(replace(after, **rest)) == vars(before)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+def test_the_probability_of_a_kind_is_never_rounded_to_zero(classifier, scale):
+    with torch.no_grad():
+        for weight in classifier.network.parameters():
+            weight.mul_(scale)
+    found = apply_classifier(cells(tokens(40)), classifier).kind_probability
+    assert found.min() >= np.float32(1 / 3)
+    assert found.max() <= 1
+    if scale == 1:
+        assert len(np.unique(found)) > 10  # shares, neither 0 nor 1
+
+
+def test_no_cells_to_classify(classifier):
+    assert len(apply_classifier(CellTable.empty(6), classifier)) == 0
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -126,7 +184,7 @@ def test_tokens_of_another_model(classifier):
         (b"", "cannot be read as one"),
         (b"plain text, no classifier", "cannot be read as one"),
         (b"PK\x03\x04 a broken archive", "cannot be read as one"),
-        ({"model_state_dict": {}, "arch": "LinearClassifier"}, "is not one"),
+        ({"arch": "LinearClassifier", "config": {}}, "is not one"),
         ([1, 2], "is not one"),
         ({"format": "regdata classifier 1"}, "damaged"),
         ({"format": "regdata classifier 1", "info": "{}", "state_dict": {}}, "damaged"),
