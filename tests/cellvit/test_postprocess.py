@@ -1,104 +1,170 @@
+import os
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import hovernet
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable
-from regdata.cellvit.postprocess import Maps, PostprocessSettings, mean_tokens, measure, separate
+from regdata.cellvit.maps import Maps, PostprocessSettings
+from regdata.cellvit.postprocess import find_cells, separate
+from regdata.errors import RegdataError
 from regdata.train.targets import hv_map
 
-
-def ellipses(shape: tuple[int, int], parts: list[tuple[int, int, int, int]]) -> NDArray[np.int32]:
-    """Instances 1..n from (x, y, half width, half height), later ones on top."""
-    rows, columns = np.indices(shape)
-    out = np.zeros(shape, np.int32)
-    for i, (x, y, a, b) in enumerate(parts, 1):
-        out[((columns - x) / a) ** 2 + ((rows - y) / b) ** 2 <= 1] = i
-    return out
+PUBLISHED = {0.25: (10, 21), 0.5: (3, 11)}
 
 
-def maps_of(instances: NDArray[np.int32], kinds: NDArray[np.float32] | None = None) -> Maps:
-    nucleus = np.where(instances > 0, 0.9, 0.05).astype(np.float32)
-    if kinds is None:
-        kinds = np.stack([1 - nucleus, nucleus])
-    tokens = np.arange(np.prod([-(-s // 16) for s in instances.shape]), dtype=np.float32)
-    tokens = tokens.reshape(1, -(-instances.shape[0] // 16), -1)
-    return Maps(nucleus, hv_map(instances), kinds, tokens, 16)
+def golden(name: str) -> dict[str, NDArray[np.generic]]:
+    if "REGDATA_GOLDEN" not in os.environ:
+        pytest.skip("REGDATA_GOLDEN names no folder of golden files")
+    with np.load(Path(os.environ["REGDATA_GOLDEN"]) / name) as file:
+        return dict(file)
 
 
-def same_partition(a: NDArray[np.int32], b: NDArray[np.int32]) -> float:
-    """Smallest intersection over union of the instances of `a` with their best in `b`."""
-    worst = 1.0
-    for i in np.unique(a[a > 0]):
-        mine = a == i
-        rivals = np.unique(b[mine])
-        iou = [(mine & (b == j)).sum() / (mine | (b == j)).sum() for j in rivals if j]
-        worst = min(worst, max(iou, default=0.0))
-    return worst
+def boxes(instances: NDArray[np.int32]) -> list[list[int]]:
+    places = [np.nonzero(instances == i) for i in range(1, instances.max() + 1)]
+    return [[r.min(), c.min(), r.max() + 1, c.max() + 1] for r, c in places]
 
 
-def test_touching_nuclei_are_separated() -> None:
-    truth = ellipses((128, 128), [(40, 40, 14, 12), (66, 42, 13, 12), (60, 90, 10, 20)])
-    found = separate(maps_of(truth).nucleus, hv_map(truth), PostprocessSettings())
-    assert found.max() == 3
-    assert same_partition(truth, found) > 0.9
-    # the guard: with the HV maps of one big nucleus the first two are one
-    merged = np.where(truth == 2, 1, truth).astype(np.int32)
-    joined = separate(maps_of(truth).nucleus, hv_map(merged), PostprocessSettings())
-    assert joined.max() == 2
+def test_golden_of_the_reference() -> None:
+    file = golden("postprocessing_256.npz")
+    tokens = np.zeros((4, 16, 16), np.float32)
+    maps = Maps(file["nuclei_binary_map"][1], file["hv_map"], file["nuclei_type_map"], tokens, 16)
+    instances, cells = find_cells(maps, 0.25, PostprocessSettings.published(0.25))
+    assert np.array_equal(instances, file["inst_map"])
+    assert np.array_equal(cells.kind, file["type"])
+    assert cells.kind_probability == pytest.approx(file["type_prob"], abs=1e-6)
+    assert cells.xy - 0.5 == pytest.approx(file["centroid_xy"], abs=1e-9)
+    assert np.array_equal(boxes(instances), file["bbox_rc"])
+    assert np.array_equal(np.diff(cells.offsets), file["contour_len"])
+    assert np.array_equal(cells.vertices - 0.5, file["contour_xy"])
 
 
-@pytest.mark.parametrize("value", [0.0, 0.4])
-def test_no_nucleus(value: float) -> None:
-    empty = np.full((64, 64), value, np.float32)
-    found = separate(empty, np.zeros((2, 64, 64), np.float32), PostprocessSettings())
-    assert found.max() == 0
-    assert len(measure(found, maps_of(found), 0.25, 10)) == 0
+def test_golden_of_histoplus() -> None:
+    file = golden("metrics/h01_histoplus_post_40x.npz")
+    nucleus, hv = file["np_map"].astype(np.float32), file["hv_map"].astype(np.float32)
+    kinds = (np.arange(15)[:, None, None] == file["tp_map"]).astype(np.float32)
+    maps = Maps(nucleus, hv, kinds, np.zeros((1, 16, 16), np.float32), 14)
+    instances, _ = find_cells(maps, 0.25, PostprocessSettings.published(0.25))
+    assert np.array_equal(instances, file["expected_inst"])
 
 
-def test_specks_are_dropped() -> None:
-    truth = ellipses((64, 64), [(20, 20, 8, 8)])
-    nucleus = maps_of(truth).nucleus.copy()
-    nucleus[50:52, 50:53] = 0.9  # 6 pixels
-    assert separate(nucleus, hv_map(truth), PostprocessSettings()).max() == 1
+@pytest.mark.parametrize("mpp", PUBLISHED)
+@pytest.mark.parametrize("seed", range(6))
+def test_every_step_is_as_published(seed: int, mpp: float) -> None:
+    maps = hovernet.scene(seed)
+    settings = PostprocessSettings.published(mpp)
+    expected = hovernet.instances_of(maps.nucleus, maps.hv, *PUBLISHED[mpp])
+    nuclei = hovernet.nuclei_of(expected, maps)
+    assert np.array_equal(separate(maps.nucleus, maps.hv, settings), expected)
+    instances, cells = find_cells(maps, mpp, settings)
+    assert boxes(instances) == [list(nucleus.box) for nucleus in nuclei]
+    assert cells.kind.tolist() == [nucleus.kind for nucleus in nuclei]
+    for i, nucleus in enumerate(nuclei):
+        mask = instances == i + 1
+        assert len(np.unique(expected[mask])) == 1
+        assert cells.area_um2[i] == pytest.approx(mask.sum() * mpp**2)
+        assert cells.xy[i] - 0.5 == pytest.approx(nucleus.centroid, abs=1e-9)
+        assert np.array_equal(cells.contour(i) - 0.5, nucleus.contour)
+        assert cells.kind_probability[i] == pytest.approx(nucleus.kind_probability, abs=1e-6)
+        assert cells.tokens[i] == pytest.approx(nucleus.token, abs=2e-3)
 
 
-def test_measures_by_hand() -> None:
-    instances = np.zeros((32, 32), np.int32)
-    instances[4:10, 8:20] = 7  # rows 4-9, columns 8-19
-    kinds = np.zeros((3, 32, 32), np.float32)
-    kinds[0] = 0.5
-    kinds[1], kinds[2] = 0.1, 0.4
-    cells = measure(instances, maps_of(instances, kinds), 0.5, 10)
-    assert isinstance(cells, CellTable)
-    assert cells.xy.tolist() == [[14.0, 7.0]]  # corner origin: the middle of columns 8..19 is 14
-    assert cells.area_um2.tolist() == [72 * 0.25]
-    assert cells.kind.tolist() == [2]
-    assert cells.kind_probability[0] == pytest.approx(0.8)  # of what is not background
-    assert cells.probability[0] == pytest.approx(0.9)
-    contour = cells.contour(0)
-    assert contour.min(0).tolist() == [8.5, 4.5]
-    assert contour.max(0).tolist() == [19.5, 9.5]
+def test_the_scenes_show_what_they_are_for() -> None:
+    scenes = [hovernet.scene(seed) for seed in range(6)]
+    found = [hovernet.instances_of(maps.nucleus, maps.hv, 10, 21) for maps in scenes]
+    kept = [hovernet.nuclei_of(*pair) for pair in zip(found, scenes, strict=True)]
+    assert sum(len(nuclei) for nuclei in kept) > 150
+    # nuclei of no class, and of a class that has fewer votes than background
+    assert sum(map(np.max, found)) > sum(map(len, kept))
+    assert any(nucleus.kind_probability < 0.3 for nuclei in kept for nucleus in nuclei)
 
 
-def test_small_and_thin_nuclei_are_left_out() -> None:
-    instances = np.zeros((32, 32), np.int32)
-    instances[2, 2:10] = 1  # one row: no area within its contour, yet 8 pixels
-    instances[10:20, 10:20] = 2
-    assert len(measure(instances, maps_of(instances), 0.25, 30)) == 1
+def arithmetic_scene() -> Maps:
+    """A scene that needs no generator of random numbers: all of it is whole numbers."""
+    side = 128
+    parts = [
+        (9 + 20 * c + 5 * r % 7, 8 + 19 * r + 3 * c % 5, 13 - (r + 2 * c) % 5, 11 - (2 * r + c) % 4)
+        for r in range(6)
+        for c in range(6)
+    ]
+    instances = hovernet.ellipses((side, side), parts)
+    rows, columns = np.indices((side, side))
+    grain = ((rows * 7919 + columns * 104729 + rows * columns * 31) % 1009).astype(np.float32)
+    hv = hv_map(instances) + (np.stack([grain, grain.T]) / 1009 - 0.5).astype(np.float32) / 8
+    kind = np.where(grain < 900, instances % 4, grain % 5)
+    kinds = (np.arange(5)[:, None, None] == kind).astype(np.float32)
+    nucleus = np.where(instances > 0, 0.75 + grain / 8192, 0.25).astype(np.float32)
+    tokens = (np.arange(3 * 64, dtype=np.float32) % 17).reshape(3, 8, 8)
+    return Maps(nucleus, hv.astype(np.float32), kinds, tokens, 16)
 
 
-def test_tokens_weigh_by_pixels() -> None:
-    instances = np.zeros((32, 32), np.int32)
-    instances[0:4, 12:20] = 3  # 16 pixels in patch 0, 16 in patch 1
-    instances[20:24, 0:4] = 5  # in patch 2 only
-    tokens = np.array([[[0.0, 10.0], [3.0, 99.0]]], np.float32)
-    mean = mean_tokens(instances, tokens, np.array([3, 5]), 16)
-    assert mean.tolist() == [[5.0], [3.0]]
+@pytest.mark.parametrize(
+    ("mpp", "instance_crc", "xy", "vertices"),
+    [
+        (0.25, 3661441076, [[9.759887, 9.087571], [74.479290, 31.473373]], 957),
+        (0.5, 3046361577, [[9.762712, 9.081921], [74.508850, 31.479351]], 951),
+    ],
+)
+def test_recorded_numbers(
+    mpp: float, instance_crc: int, xy: list[list[float]], vertices: int
+) -> None:
+    settings = PostprocessSettings.published(mpp)
+    instances, cells = find_cells(arithmetic_scene(), mpp, settings)
+    assert zlib.crc32(instances.astype("<i4").tobytes()) == instance_crc
+    assert np.bincount(cells.kind).tolist() == [0, 12, 12, 12]
+    assert cells.xy[[0, 10]] == pytest.approx(np.array(xy), abs=1e-6)
+    assert len(cells.vertices) == vertices
+    assert cells.tokens[[0, 10]].tolist() == [[4.5, 9, 5], [8, 8.25, 8.5]]
+    # most pixels of this one vote for background
+    assert cells.kind_probability[20] == pytest.approx(0.020492, abs=1e-6)
 
 
-def test_instances_do_not_depend_on_how_they_are_numbered() -> None:
-    truth = ellipses((96, 96), [(30, 30, 12, 10), (60, 60, 10, 14)])
-    shuffled = np.array([0, 9, 4], np.int32)[truth]
-    first = measure(truth, maps_of(truth), 0.25, 10)
-    second = measure(shuffled, maps_of(shuffled), 0.25, 10)
-    assert sorted(first.xy.tolist()) == sorted(second.xy.tolist())
+def test_sizes_of_both_resolutions_are_applied() -> None:
+    fine, coarse = (PostprocessSettings.published(mpp) for mpp in (0.25, 0.5))
+    assert (fine.min_marker, fine.sobel) == (10, 21)
+    assert (coarse.min_marker, coarse.sobel) == (3, 11)
+    assert PostprocessSettings.published(0.4) == coarse
+    assert fine.min_area == 0
+    maps = hovernet.scene(0)
+    counts = [len(find_cells(maps, 0.25, settings)[1]) for settings in (fine, coarse)]
+    assert counts[0] != counts[1]
+
+
+@pytest.mark.parametrize("side", [1, 20, 33])
+def test_a_kernel_without_a_centre_is_refused(side: int) -> None:
+    with pytest.raises(RegdataError, match="odd side of 3 to 31 px"):
+        PostprocessSettings(sobel=side)
+
+
+@pytest.mark.parametrize("settings", [PostprocessSettings(), PostprocessSettings.published(0.25)])
+@pytest.mark.parametrize("value", [0.0, 0.4, 0.5, 0.9])
+def test_no_nucleus(value: float, settings: PostprocessSettings) -> None:
+    maps = hovernet.maps_of(np.zeros((64, 64), np.int32))
+    maps = replace(maps, nucleus=np.full((64, 64), value, np.float32))
+    instances, cells = find_cells(maps, 0.25, settings)
+    assert instances.shape == (64, 64)
+    assert instances.dtype == np.int32
+    assert instances.max() == len(cells) == 0
+    assert cells.tokens.shape == (0, 1)
+
+
+def test_maps_of_any_memory_layout_and_side_give_the_same() -> None:
+    maps = hovernet.scene(1)
+    settings = PostprocessSettings.published(0.25)
+    last = Maps(
+        np.asfortranarray(maps.nucleus),
+        np.ascontiguousarray(maps.hv.transpose(1, 2, 0)).transpose(2, 0, 1),
+        np.ascontiguousarray(maps.kinds.transpose(1, 2, 0)).transpose(2, 0, 1),
+        np.ascontiguousarray(maps.tokens.transpose(1, 2, 0)).transpose(2, 0, 1),
+        16.0,
+    )
+    (a, first), (b, second) = (find_cells(m, 0.25, settings) for m in (maps, last))
+    assert np.array_equal(a, b)
+    assert np.array_equal(first.tokens, second.tokens)
+    assert np.array_equal(first.kind_probability, second.kind_probability)
+    for shape in ((1, 1), (3, 40), (9, 9)):
+        tiny = Maps(*(np.ones((*n, *shape), np.float32) for n in ((), (2,), (3,), (4,))), patch=1)
+        assert len(find_cells(tiny, 0.25, settings)[1]) == 0
