@@ -32,7 +32,7 @@ class CellTable:
     area_um2
         (N,) float32.
     flags
-        (N,) uint8, sums of `EDGE` and `OUTSIDE_IF`.
+        (N,) uint8, sums of `EDGE`, `OUTSIDE_IF`, `BLURRED`, `FOLD` and `PEN`.
     """
 
     xy: NDArray[np.float64]
@@ -89,6 +89,9 @@ EDGE = 1
 """Flag: the nucleus touches the edge of the slide, so part of it is missing."""
 OUTSIDE_IF = 2
 """Flag: the nucleus lies where the immunofluorescence slide shows nothing; it has no label."""
+BLURRED, FOLD, PEN = 4, 8, 16
+"""Flags: the tile the nucleus was found in is out of focus, folded, or under a pen mark."""
+FLAGS = {"edge": EDGE, "outside_if": OUTSIDE_IF, "blurred": BLURRED, "fold": FOLD, "pen": PEN}
 
 _PER_CELL = tuple(f.name for f in fields(CellTable) if f.name not in ("vertices", "offsets"))
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from regdata.atomic import replacing
 from regdata.cells import CellTable
+from regdata.columns import Columns
 from regdata.errors import RegdataError
 
 SCHEMA = 1
@@ -72,11 +73,44 @@ class CellDataset:
         return label_index(self.obs["label"], self.classes)
 
 
+class _Stream:
+    """Rows on their way into a file, written by whole chunks.
+
+    A chunk that is written in parts is packed, and read back, once per part.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        dataset.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        self._dataset = dataset
+        self._waiting: list[NDArray[Any]] = []
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows; only some of them may wait in memory."""
+        self._waiting.append(rows)
+        chunk = self._dataset.chunks[0]
+        count = sum(map(len, self._waiting)) // chunk * chunk
+        if count >= 4 * chunk:
+            rows = np.concatenate(self._waiting)
+            self._write(rows[:count])
+            self._waiting = [rows[count:].copy()]
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._write(np.concatenate(self._waiting))
+        self._waiting = []
+
+    def _write(self, rows: NDArray[Any]) -> None:
+        start = self._dataset.shape[0]
+        self._dataset.resize(start + len(rows), axis=0)
+        self._dataset[start:] = rows
+
+
 class DatasetWriter:
     """Takes cells in any number of portions; open one with `write_dataset`."""
 
     def __init__(self, file: h5py.File, token_width: int) -> None:
-        self._tokens = file.create_dataset(
+        tokens = file.create_dataset(
             "X",
             (0, token_width),
             np.float16,
@@ -84,8 +118,7 @@ class DatasetWriter:
             chunks=(256, token_width),
             compression="lzf",
         )
-        self._tokens.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-        self._vertices = file.create_dataset(
+        vertices = file.create_dataset(
             "uns/regdata/contours/vertices",
             (0, 2),
             np.float32,
@@ -93,57 +126,50 @@ class DatasetWriter:
             chunks=(8192, 2),
             compression="lzf",
         )
-        self._vertices.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         self._file = file
-        self._rows: list[pd.DataFrame] = []
+        self._width = token_width
+        self._tokens = _Stream(tokens)
+        self._vertices = _Stream(vertices)
+        self._columns = Columns(("slide", "patient", "label"))
         self._xy: list[NDArray[np.float64]] = []
-        self._lengths: list[NDArray[np.int64]] = []
+        self._lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
 
     def append(self, cells: CellTable, columns: Mapping[str, Any] | None = None) -> None:
         """Add cells, with further columns of the same length or one value for all."""
-        _extend(self._tokens, cells.tokens)
-        _extend(self._vertices, cells.vertices)
-        self._xy.append(cells.xy)
+        self._tokens.append(cells.tokens)
+        self._vertices.append(cells.vertices)
+        self._xy.append(cells.xy.copy())
         self._lengths.append(np.diff(cells.offsets))
-        frame = pd.DataFrame({name: getattr(cells, name) for name in _COLUMNS})
-        self._rows.append(frame.assign(**dict(columns or {})))
+        own = {name: getattr(cells, name) for name in _COLUMNS}
+        self._columns.append(len(cells), {**own, **(columns or {})})
 
     def finish(self, kinds: tuple[str, ...], about: Mapping[str, Any]) -> None:
-        """Write everything but tokens and vertices, which are there already."""
-        obs = pd.concat(self._rows, ignore_index=True) if self._rows else _no_rows()
+        """Write everything that is not there already."""
+        if not self._xy:
+            self.append(CellTable.empty(self._width))
+        self._tokens.flush()
+        self._vertices.flush()
+        obs = self._columns.frame()
         obs["kind"] = pd.Categorical.from_codes(obs["kind"].to_numpy(np.int64), list(kinds))
-        for name in ("slide", "patient", "label"):
-            if name in obs:
-                obs[name] = obs[name].astype("category")
         obs.index = obs.index.astype(str)
-        var = pd.DataFrame(index=[f"token_{i}" for i in range(self._tokens.shape[1])])
-        lengths = np.concatenate([np.zeros(1, np.int64), *self._lengths])
+        var = pd.DataFrame(index=[f"token_{i}" for i in range(self._width)])
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(self._file, "obs", obs)
         write_elem(self._file, "var", var)
-        write_elem(self._file, "obsm", {"spatial": np.concatenate([np.zeros((0, 2)), *self._xy])})
+        write_elem(self._file, "obsm", {"spatial": np.concatenate(self._xy)})
         for name in ("varm", "layers", "obsp", "varp"):
             write_elem(self._file, name, {})
         _mark_group(self._file["uns"])
         _mark_group(self._file["uns/regdata"])
         _mark_group(self._file["uns/regdata/contours"])
-        write_elem(self._file, "uns/regdata/contours/offsets", np.cumsum(lengths))
+        offsets = np.cumsum(np.concatenate(self._lengths))
+        write_elem(self._file, "uns/regdata/contours/offsets", offsets)
         for name, value in {"schema": SCHEMA, "versions": versions(), **about}.items():
             write_elem(self._file, f"uns/regdata/{name}", value)
 
 
-def _extend(dataset: h5py.Dataset, rows: NDArray[Any]) -> None:
-    start = dataset.shape[0]
-    dataset.resize(start + len(rows), axis=0)
-    dataset[start:] = rows
-
-
 def _mark_group(group: h5py.Group) -> None:
     group.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
-
-
-def _no_rows() -> pd.DataFrame:
-    return pd.DataFrame({name: np.zeros(0) for name in _COLUMNS})
 
 
 @contextmanager
@@ -192,9 +218,18 @@ def read_dataset(path: Path) -> CellDataset:
     with _open(path) as file:
         obs = read_elem(file["obs"])
         count = len(obs)
-        group = file["uns/regdata"]
-        about = {name: read_elem(group[name]) for name in group if name != "contours"}
-        return CellDataset(path, _read_rows(file, obs, slice(0, count)), obs, about)
+        return CellDataset(path, _read_rows(file, obs, slice(0, count)), obs, _about(file))
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What a file says of how it was made: uns/regdata without the contours."""
+    with _open(path) as file:
+        return _about(file)
+
+
+def _about(file: h5py.File) -> dict[str, Any]:
+    group = file["uns/regdata"]
+    return {name: read_elem(group[name]) for name in group if name != "contours"}
 
 
 def iterate_cells(path: Path, portion: int = 8192) -> Iterator[tuple[CellTable, pd.DataFrame]]:

@@ -2,6 +2,9 @@ import os
 import resource
 import subprocess
 import sys
+import weakref
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import anndata
@@ -82,6 +85,34 @@ def test_portions_add_up(tmp_path: Path) -> None:
     assert [len(part) for part, _ in parts] == [7] * 7 + [1]
     assert same(concatenate([part for part, _ in parts], 4), cells)
     assert all(len(obs) == len(part) for part, obs in parts)
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 1024, 3000])
+def test_many_small_portions_are_one_large_one(tmp_path: Path, count: int) -> None:
+    cells = table(count)
+    steps = np.random.default_rng(count).integers(0, 300, 50).cumsum()
+    cuts = [0, *steps[steps < count].tolist(), count]
+    parts = [cells.take(np.arange(a, b)) for a, b in pairwise(cuts)]
+    write(tmp_path / "x.h5", *parts, label=False)
+    write(tmp_path / "y.h5", cells, label=False)
+    a, b = read_dataset(tmp_path / "x.h5"), read_dataset(tmp_path / "y.h5")
+    assert same(a.cells, cells)
+    assert same(b.cells, cells)
+    assert a.obs.equals(b.obs)
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert (file["X"].chunks, file["X"].compression) == ((256, 4), "lzf")
+        assert file["X"].maxshape == (None, 4)
+
+
+def test_the_writer_keeps_no_hold_of_what_cells_were_cut_from(tmp_path: Path) -> None:
+    """Cells read from a larger block of memory would keep all of it."""
+    block = np.zeros((1000, 2))
+    held = weakref.ref(block)
+    with write_dataset(tmp_path / "x.h5", 4) as out:
+        out.append(replace(table(3), xy=block[:3], probability=block[:3, 0]))
+        del block
+        assert held() is None
+        out.finish(KINDS, {})
 
 
 def test_no_cells(tmp_path: Path) -> None:

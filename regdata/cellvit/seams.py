@@ -1,17 +1,38 @@
-"""Tiles that overlap, and one owner for every nucleus they share."""
+"""Tiles that overlap, and one owner for every nucleus they share.
 
-from collections.abc import Iterator
+The rule
+--------
+Masks of different tiles that cover more than 30 % of the smaller one show the same nucleus; masks
+linked so form a group. Of each group one tile's masks stay, all of them, so that a nucleus that one
+tile found whole and the other in two parts appears whole or in two parts, never in both ways:
+
+1. a tile that cut none of its masks in the group comes before one that did (a mask is cut when it
+   touches a side of its tile behind which there is another tile);
+2. among tiles that cut none, the one in whose core the masks lie deepest (mean over their area);
+3. among tiles that all cut some, the one that shows the largest area.
+
+Masks of the other tiles that overlap none of those that stay are judged again among themselves.
+What a tile found in the core of another that did not find it stays if it is whole and lies at most
+`SEAM` pixels in there; else the other, which saw more around it, is believed. If that tile was
+never run, it stays anyway.
+"""
+
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from regdata.cells import CellTable, concatenate
+from regdata.cellvit.overlap import overlapping
+from regdata.cellvit.owners import Claims, any_of_group, choose, linked
+from regdata.errors import RegdataError
 
 SEAM = 16.0
-"""Pixels either side of a seam within which two tiles may both claim a nucleus."""
+"""Pixels beyond its core within which a tile is trusted with what no other tile found."""
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Corners = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -28,12 +49,21 @@ class TileGrid:
     tile
         Side of a tile.
     overlap
-        Pixels shared by neighbouring tiles.
+        Pixels shared by neighbouring tiles, at most half a tile. A nucleus up to this wide and
+        high is seen whole by some tile.
     """
 
     size: tuple[int, int]
     tile: int = 1024
     overlap: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse tiles that overlap more than their neighbours."""
+        if not 0 <= 2 * self.overlap <= self.tile:
+            raise RegdataError(
+                f"expected an overlap from 0 to half a tile ({self.tile // 2} px), came "
+                f"{self.overlap}; choose a smaller overlap or a larger tile"
+            )
 
     @property
     def stride(self) -> int:
@@ -51,6 +81,13 @@ class TileGrid:
         margin = self.overlap // 2
         return column * self.stride - margin, row * self.stride - margin
 
+    def sides(self, row: int, column: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Low and high (x, y) of a tile; infinite where no other tile lies behind the side."""
+        corner = np.array(self.corner(row, column), np.float64)
+        place, last = np.array([column, row]), np.array(self.shape[::-1]) - 1
+        low = np.where(place <= 0, -np.inf, corner)
+        return low, np.where(place >= last, np.inf, corner + self.tile)
+
     def depth(self, xy: NDArray[np.float64], row: int, column: int) -> NDArray[np.float64]:
         """How far points lie inside the tile's core, (N,); negative outside.
 
@@ -65,83 +102,94 @@ class TileGrid:
         depth: NDArray[np.float64] = np.min(inside, axis=0)
         return depth
 
+    def home(self, xy: NDArray[np.float64]) -> Ints:
+        """Number of the tile (row * columns + column) in whose core each point lies, (N,)."""
+        rows, columns = self.shape
+        place = np.clip(xy // self.stride, 0, [columns - 1, rows - 1]).astype(np.int64)
+        home: Ints = place[:, 1] * columns + place[:, 0]
+        return home
+
+
+@dataclass(frozen=True)
+class _Views:
+    """What tiles saw where another tile looks as well: cells in pixels of the grid.
+
+    The arrays are those of `Claims`.
+    """
+
+    cells: CellTable
+    tile: Ints
+    cut: Bools
+    depth: NDArray[np.float64]
+
+    def take(self, keep: Bools) -> "_Views":
+        """Those that a mask names."""
+        return _Views(self.cells.take(keep), self.tile[keep], self.cut[keep], self.depth[keep])
+
 
 class SeamResolver:
     """Passes on the cells of tiles, row by row, and lets one tile own each shared nucleus.
 
-    Away from the seams cells pass at once. Near a seam both tiles' cells wait until no further
-    tile can claim them; of those that overlap, the one deepest inside its own tile's core stays.
+    Cells that no other tile can see pass at once. The others wait until all tiles that can see
+    their group are done, so that about two rows' worth of seams is held, whatever the size of
+    the slide. Which cells come out does not depend on the order in which the tiles of a row are
+    added.
     """
 
     def __init__(self, grid: TileGrid, token_width: int) -> None:
         self._grid = grid
         self._width = token_width
-        self._waiting = CellTable.empty(token_width)
-        self._depth = np.zeros(0)
+        self._waiting: list[_Views] = []
+        self._done: list[int] = []
 
     def add(self, cells: CellTable, row: int, column: int) -> CellTable:
         """Take the cells of one tile (grid pixels); returns those that are settled."""
-        depth = self._grid.depth(cells.xy, row, column)
-        # twice as far inwards: the neighbour's picture of the same nucleus may lie across the seam
-        near = (depth > -SEAM) & (depth <= 2 * SEAM)
-        self._waiting = concatenate([self._waiting, cells.take(near)], self._width)
-        self._depth = np.concatenate([self._depth, depth[near]])
-        return cells.take(depth > 2 * SEAM)
+        grid, number = self._grid, row * self._grid.shape[1] + column
+        self._done.append(number)
+        if len(cells) == 0:
+            return cells
+        low, high = _boxes(cells)
+        start, end = grid.sides(row, column)
+        shared = np.any((low < start + grid.overlap) | (high > end - grid.overlap), axis=1)
+        # contours run through pixel centres, half a pixel inside the tile where they touch it
+        cut = np.any((low < start + 1) | (high > end - 1), axis=1)
+        if shared.any():
+            tile = np.full(len(cells), number, np.int64)
+            views = _Views(cells, tile, cut, grid.depth(cells.xy, row, column))
+            self._waiting.append(views.take(shared))
+        return cells.take(~shared)
 
     def finish_row(self, row: int) -> CellTable:
-        """Settle what no later row can claim; returns those cells."""
-        last = row >= self._grid.shape[0] - 1
-        limit = np.inf if last else (row + 1) * self._grid.stride - 2 * SEAM
-        winner = winners(self._waiting, self._depth)
-        ready = self._waiting.xy[:, 1] < limit
-        settled = self._waiting.take(ready & (winner == np.arange(len(winner))))
-        # what lost to a settled cell must not come back in the next row
-        wait = ~ready & ~ready[winner]
-        self._waiting = self._waiting.take(wait)
-        self._depth = self._depth[wait]
-        return settled
+        """Settle what no later row can see; returns those cells."""
+        grid, columns = self._grid, self._grid.shape[1]
+        views = self._join()
+        pairs, area = overlapping(views.cells, views.tile)
+        group = linked(pairs, len(area))
+        end = grid.sides(row, 0)[1][1] - grid.overlap
+        later = any_of_group(group, _boxes(views.cells)[1][:, 1] > end)
+        home = grid.home(views.cells.xy)
+        trusted = (~views.cut & (views.depth > -SEAM)) | np.isin(home, self._done, invert=True)
+        claims = Claims(views.tile, home, views.cut, views.depth, area.astype(np.float64), trusted)
+        stay = choose(claims, pairs, ~later)
+        self._waiting = [views.take(later)] if later.any() else []
+        # what the next row asks of goes no further up than this one
+        self._done = [number for number in self._done if number >= row * columns]
+        return views.cells.take(stay)
+
+    def _join(self) -> _Views:
+        """All that wait, in the order of their tiles, whatever order those came in."""
+        parts = sorted(self._waiting, key=lambda part: int(part.tile[0]))
+        return _Views(
+            concatenate([part.cells for part in parts], self._width),
+            np.concatenate([np.zeros(0, np.int64), *(part.tile for part in parts)]),
+            np.concatenate([np.zeros(0, np.bool_), *(part.cut for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.depth for part in parts)]),
+        )
 
 
-def winners(cells: CellTable, depth: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each cell the cell that stays in its place: itself, or a deeper one that overlaps it.
-
-    Parameters
-    ----------
-    cells
-        Cells of several tiles in common pixels.
-    depth
-        (N,) how far each lies inside its own tile's core.
-    """
-    winner = np.arange(len(cells))
-    order = np.argsort(-depth, kind="stable")
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    pairs = [(a, b) if rank[a] < rank[b] else (b, a) for a, b in _overlapping(cells)]
-    for keep, drop in sorted(pairs, key=lambda pair: (rank[pair[0]], rank[pair[1]])):
-        if winner[keep] == keep and winner[drop] == drop:
-            winner[drop] = keep
-    return winner
-
-
-def _overlapping(cells: CellTable) -> Iterator[tuple[int, int]]:
-    """Pairs of cells of which one covers more than 30 % of the other."""
-    if len(cells) < 2:
-        return
-    boxes = [cells.contour(i) for i in range(len(cells))]
-    low = np.array([box.min(0) for box in boxes])
-    high = np.array([box.max(0) for box in boxes])
-    reach = float((high - low).max())
-    for a, b in sorted(cKDTree(cells.xy).query_pairs(reach)):
-        if (low[a] <= high[b]).all() and (low[b] <= high[a]).all():
-            corner = np.floor(np.minimum(low[a], low[b]))
-            size = np.ceil(np.maximum(high[a], high[b]) - corner).astype(int) + 1
-            first, second = (_fill(boxes[k] - corner, size) for k in (a, b))
-            shared = int((first & second).sum())
-            if shared > 0.3 * min(int(first.sum()), int(second.sum())):
-                yield a, b
-
-
-def _fill(contour: NDArray[np.float32], size: NDArray[np.int64]) -> NDArray[np.uint8]:
-    canvas = np.zeros((size[1], size[0]), np.uint8)
-    # contours run through pixel centres: index = point - 0.5
-    return cv2.fillPoly(canvas, [np.round(contour - 0.5).astype(np.int32)], 1).astype(np.uint8)
+def _boxes(cells: CellTable) -> tuple[Corners, Corners]:
+    """Lowest and highest (x, y) of each contour, two (N, 2)."""
+    if len(cells) == 0:
+        return np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)
+    starts = cells.offsets[:-1]
+    return np.minimum.reduceat(cells.vertices, starts), np.maximum.reduceat(cells.vertices, starts)
