@@ -1,63 +1,88 @@
 """Running a network on tiles."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from regdata.cells import CellTable
-from regdata.cellvit.postprocess import Maps, PostprocessSettings, measure, separate
+from regdata.cellvit.config import CellViTConfig
+from regdata.cellvit.postprocess import Maps, PostprocessSettings, find_cells
 from regdata.cellvit.weights import Model
 
-
-def autocast_dtype(device: torch.device) -> torch.dtype:
-    """The fastest type that loses nothing that matters: bf16 where the hardware has it."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return torch.bfloat16 if native() else torch.float32
+RGB = NDArray[np.uint8]
 
 
-@torch.inference_mode()
-def predict(model: Model, rgb: NDArray[np.uint8]) -> Maps:
+def usual_settings(config: CellViTConfig) -> PostprocessSettings:
+    """How the maps of a network are read unless one says otherwise.
+
+    Published networks are read as they were evaluated; the built-in one without what makes a
+    nucleus depend on the rest of its tile.
+    """
+    if config.pooling == "box":
+        return PostprocessSettings.published(config.mpp)
+    return PostprocessSettings(normalise="fixed")
+
+
+def predict(model: Model, rgb: RGB) -> Maps:
     """Run the network on one image.
 
     Parameters
     ----------
     rgb
-        (H, W, 3) at the network's resolution; any size, padded with white to whole patches.
+        (H, W, 3) at the network's resolution; any size, padded with white as the network needs.
 
     Returns
     -------
     Maps
         Of the same height and width; tokens cover the padded image.
     """
-    height, width = rgb.shape[:2]
-    patch = model.config.patch
-    padding = ((0, -height % patch), (0, -width % patch), (0, 0))
-    padded = np.pad(rgb, padding, constant_values=255)
-    image = torch.from_numpy(padded).to(model.device).permute(2, 0, 1)[None].float() / 255
-    mean = torch.tensor(model.config.mean, device=model.device)[:, None, None]
-    std = torch.tensor(model.config.std, device=model.device)[:, None, None]
-    image = (image - mean) / std
-    image = image.contiguous(memory_format=torch.channels_last)
-    dtype = autocast_dtype(model.device)
-    with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
-        out = model.network(image)
+    return predict_batch(model, [rgb])[0]
 
-    def numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
-        return tensor[0, :, :height, :width].float().cpu().numpy()
 
-    return Maps(
-        nucleus=numpy(out["nuclei_binary_map"].float().softmax(1))[1],
-        hv=numpy(out["hv_map"]),
-        kinds=numpy(out["nuclei_type_map"].float().softmax(1)),
-        tokens=out["tokens"][0].float().cpu().numpy(),
-        patch=patch,
+@torch.inference_mode()
+def predict_batch(model: Model, images: Sequence[RGB]) -> list[Maps]:
+    """Run the network on images of one size at once; each as `predict` gives it.
+
+    On a GPU the maps stay there.
+    """
+    height, width = images[0].shape[:2]
+    multiple = model.config.multiple
+    padding = ((0, -height % multiple), (0, -width % multiple), (0, 0))
+    batch = np.stack([np.pad(rgb, padding, constant_values=255) for rgb in images])
+    out = _run(model, torch.from_numpy(batch).to(model.device, non_blocking=True))
+    whole = (
+        out["nuclei_binary_map"].float().softmax(1)[:, 1, :height, :width],
+        out["hv_map"].float()[..., :height, :width],
+        out["nuclei_type_map"].float().softmax(1)[..., :height, :width],
+        out["tokens"].float(),
     )
+    patch = batch.shape[1] / out["tokens"].shape[2]
+    host = model.device.type == "cpu"
+    fields = [
+        [np.ascontiguousarray(x.numpy()) if host else x.contiguous() for x in field]
+        for field in whole
+    ]
+    return [
+        Maps(nucleus, hv, kinds, tokens, patch)
+        for nucleus, hv, kinds, tokens in zip(*fields, strict=True)
+    ]
+
+
+def _run(model: Model, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Logits of (B, H, W, 3) uint8 images on the model's device."""
+    mean = torch.tensor(model.config.mean, device=model.device)
+    std = torch.tensor(model.config.std, device=model.device)
+    image = ((rgb.float() / 255 - mean) / std).permute(0, 3, 1, 2)  # channels_last in memory
+    kind, dtype = model.device.type, model.precision
+    with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+        out: dict[str, torch.Tensor] = model.network(image)
+    return out
 
 
 def detect(
-    model: Model, rgb: NDArray[np.uint8], settings: PostprocessSettings | None = None
+    model: Model, rgb: RGB, settings: PostprocessSettings | None = None
 ) -> tuple[NDArray[np.int32], CellTable]:
     """Segment one image that fits in memory.
 
@@ -71,7 +96,5 @@ def detect(
     instances, cells
         (H, W) int32 instance map and the table of its nuclei, in pixels of the image.
     """
-    settings = settings or PostprocessSettings()
     maps = predict(model, rgb)
-    instances = separate(maps.nucleus, maps.hv, settings)
-    return instances, measure(instances, maps, model.config.mpp, settings.min_area)
+    return find_cells(maps, model.config.mpp, settings or usual_settings(model.config))

@@ -1,122 +1,87 @@
 """CellViT: a ViT encoder and a UNETR-like decoder with three branches (Hörst et al., 2024)."""
 
-from collections import OrderedDict
 from itertools import pairwise
 
-import torch
-from timm.models.vision_transformer import Block
-from torch import Tensor, nn
+from torch import Tensor, cat, nn
+from torch.nn.functional import interpolate
 
-from regdata.cellvit.config import CellViTConfig
-
-
-def conv_block(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    """Convolution 3x3, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    )
+from regdata.cellvit.blocks import ConvBlock, DeconvBlock
+from regdata.cellvit.config import CellViTConfig, Decoder
+from regdata.cellvit.encoders import build_encoder
+from regdata.errors import RegdataError
 
 
-class Stem(nn.Module):
-    """Four halvings of the image; their results are the skip connections and the patches."""
-
-    def __init__(self, config: CellViTConfig) -> None:
-        super().__init__()
-        widths = (3, *config.stem_widths)
-        self.stages = nn.ModuleList(
-            nn.Sequential(conv_block(a, b, stride=2), conv_block(b, b)) for a, b in pairwise(widths)
-        )
-        self.patches = nn.Conv2d(widths[-1], config.embed_dim, 2, stride=2)
-
-    def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
-        """(B, 3, H, W) -> maps at 1/2, 1/4, 1/8 and patches (B, D, H/16, W/16)."""
-        skips = []
-        x = image
-        for stage in self.stages:
-            x = stage(x)
-            skips.append(x)
-        return skips, self.patches(x)
-
-
-class WindowedEncoder(nn.Module):
-    """Transformer blocks (timm) over windows of tokens, with a learned position in the window."""
-
-    def __init__(self, config: CellViTConfig) -> None:
-        super().__init__()
-        self.window = config.window
-        self.pos_embed = nn.Parameter(torch.zeros(1, config.window**2, config.embed_dim))
-        self.blocks = nn.Sequential(
-            *(Block(config.embed_dim, config.heads, qkv_bias=True) for _ in range(config.depth))
-        )
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """(B, D, h, w) -> (B, D, h, w); zero-padded up to whole windows inside."""
-        batch, dim, height, width = patches.shape
-        side = self.window
-        rows, cols = -(-height // side), -(-width // side)
-        pad = (0, cols * side - width, 0, rows * side - height)
-        x = nn.functional.pad(patches, pad)
-        x = x.reshape(batch, dim, rows, side, cols, side).permute(0, 2, 4, 3, 5, 1)
-        x = x.reshape(batch * rows * cols, side * side, dim)
-        x = self.blocks(x + self.pos_embed)
-        x = x.reshape(batch, rows, cols, side, side, dim).permute(0, 5, 1, 3, 2, 4)
-        whole: Tensor = x.reshape(batch, dim, rows * side, cols * side)
-        return whole[:, :, :height, :width]
-
-
-class Branch(nn.Sequential):
+class Branch(nn.Module):
     """One branch of the decoder: tokens up to full resolution, meeting a skip at each scale."""
 
-    def __init__(self, config: CellViTConfig, channels_out: int) -> None:
-        w8, w4, w2, w1 = config.decoder_widths
-        up = nn.ConvTranspose2d
-        super().__init__(
-            OrderedDict(
-                bottleneck=up(config.embed_dim, w8, 2, 2),
-                up8=nn.Sequential(conv_block(2 * w8, w8), conv_block(w8, w8), up(w8, w4, 2, 2)),
-                up4=nn.Sequential(conv_block(2 * w4, w4), conv_block(w4, w4), up(w4, w2, 2, 2)),
-                up2=nn.Sequential(conv_block(2 * w2, w2), conv_block(w2, w2), up(w2, w1, 2, 2)),
-                header=nn.Sequential(
-                    conv_block(2 * w1, w1), conv_block(w1, w1), nn.Conv2d(w1, channels_out, 1)
-                ),
-            )
+    def __init__(self, token_width: int, decoder: Decoder, channels_out: int) -> None:
+        super().__init__()
+        w8, w4, w2, w1 = decoder.branch
+        d8, d4, d2 = decoder.depths
+        self.bottleneck_upsampler = nn.ConvTranspose2d(token_width, w8, 2, 2)
+        self.decoder3_upsampler = nn.Sequential(
+            *_convolutions(w8, d8), nn.ConvTranspose2d(w8, w4, 2, 2)
         )
+        self.decoder2_upsampler = nn.Sequential(
+            *_convolutions(w4, d4), nn.ConvTranspose2d(w4, w2, 2, 2)
+        )
+        self.decoder1_upsampler = nn.Sequential(
+            *_convolutions(w2, d2), nn.ConvTranspose2d(w2, w1, 2, 2)
+        )
+        self.decoder0_header = nn.Sequential(*_convolutions(w1, 2), nn.Conv2d(w1, channels_out, 1))
 
-    def forward(self, tokens: Tensor, skips: list[Tensor]) -> Tensor:  # type: ignore[override]
-        """Tokens (B, D, h, w) and skips at 1/8, 1/4, 1/2, 1 -> logits (B, C, H, W)."""
-        first, *layers = self
-        x: Tensor = first(tokens)
-        for layer, skip in zip(layers, skips, strict=True):
-            x = layer(torch.cat([skip, x], dim=1))
-        return x
+    def forward(self, tokens: Tensor, skips: list[Tensor]) -> Tensor:
+        """Tokens (B, D, h, w) and skips at 1, 1/2, 1/4, 1/8 -> logits (B, C, H, W)."""
+        s1, s2, s4, s8 = skips
+        x = self.decoder3_upsampler(cat([s8, self.bottleneck_upsampler(tokens)], 1))
+        x = self.decoder2_upsampler(cat([s4, x], 1))
+        x = self.decoder1_upsampler(cat([s2, x], 1))
+        out: Tensor = self.decoder0_header(cat([s1, resized(x, s1.shape[-2:])], 1))
+        return out
+
+
+def _convolutions(width: int, count: int) -> list[ConvBlock]:
+    """The first takes the skip and the branch together."""
+    return [ConvBlock(2 * width, width), *(ConvBlock(width, width) for _ in range(count - 1))]
+
+
+def _skip(channels_in: int, widths: tuple[int, ...], behind_stem: bool) -> nn.Sequential:
+    block = ConvBlock if behind_stem else DeconvBlock
+    return nn.Sequential(*(block(a, b) for a, b in pairwise((channels_in, *widths))))
+
+
+def resized(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Bilinear, pixel centres half a pixel in; as it is when it has the size."""
+    return x if x.shape[-2:] == size else interpolate(x, size=size, mode="bilinear")
 
 
 class CellViT(nn.Module):
-    """The network: image in, logits of the three maps and the tokens out.
+    """The network: image in, logits of the maps and the tokens out.
 
     Parameters
     ----------
     config
-        Sizes, class names, normalisation.
+        Encoder, widths, class names, normalisation.
     """
 
     def __init__(self, config: CellViTConfig) -> None:
         super().__init__()
         self.config = config
-        w8, w4, w2, w1 = config.decoder_widths
-        s2, s4, s8 = config.stem_widths
-        self.stem = Stem(config)
-        self.encoder = WindowedEncoder(config)
-        self.decoder0 = nn.Sequential(conv_block(3, w1), conv_block(w1, w1))
-        self.decoder1 = conv_block(s2, w2)
-        self.decoder2 = conv_block(s4, w4)
-        self.decoder3 = conv_block(s8, w8)
-        self.nuclei_binary_map_decoder = Branch(config, 2)
-        self.hv_map_decoder = Branch(config, 2)
-        self.nuclei_type_maps_decoder = Branch(config, len(config.classes))
+        encoder, decoder, width = config.encoder, config.decoder, config.token_width
+        stem = encoder.kind == "stem"
+        maps = encoder.stem_widths if encoder.kind == "stem" else (width, width, width)
+        self.encoder = build_encoder(encoder)
+        self.decoder0 = _skip(3, decoder.image, True)
+        self.decoder1 = _skip(maps[0], decoder.skips[0], stem)
+        self.decoder2 = _skip(maps[1], decoder.skips[1], stem)
+        self.decoder3 = _skip(maps[2], decoder.skips[2], stem)
+        binary = 4 if config.regression else 2
+        self.nuclei_binary_map_decoder = Branch(width, decoder, binary)
+        self.hv_map_decoder = Branch(width, decoder, 2)
+        self.nuclei_type_maps_decoder = Branch(width, decoder, len(config.classes))
+        if config.tissues:
+            pooled = encoder.neck if encoder.kind == "sam" else width
+            self.tissue_head = nn.Linear(pooled, config.tissues)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Run the network.
@@ -124,21 +89,58 @@ class CellViT(nn.Module):
         Parameters
         ----------
         image
-            (B, 3, H, W), normalised with the config's mean and std; H and W multiples of 16.
+            (B, 3, H, W), normalised with the config's mean and std; H and W multiples of
+            `config.multiple`.
 
         Returns
         -------
         dict
-            `nuclei_binary_map` (B, 2, H, W) logits, `hv_map` (B, 2, H, W) horizontal then
-            vertical offset in -1..1, `nuclei_type_map` (B, C, H, W) logits with background
-            first, `tokens` (B, D, H/16, W/16) of the last block.
+            `nuclei_binary_map` (B, 2, H, W) logits, background first, `hv_map` (B, 2, H, W)
+            horizontal then vertical offset in -1..1, `nuclei_type_map` (B, C, H, W) logits with
+            background first, `tokens` (B, D, h, w) of the last block before any norm; with a
+            tissue head `tissue_types` (B, T) logits, with a regression branch `regression_map`
+            (B, 2, H, W).
+
+        Raises
+        ------
+        RegdataError
+            The sides do not fit.
         """
-        (s2, s4, s8), patches = self.stem(image)
-        tokens = self.encoder(patches)
-        skips = [self.decoder3(s8), self.decoder2(s4), self.decoder1(s2), self.decoder0(image)]
-        return {
-            "nuclei_binary_map": self.nuclei_binary_map_decoder(tokens, skips),
-            "hv_map": self.hv_map_decoder(tokens, skips),
-            "nuclei_type_map": self.nuclei_type_maps_decoder(tokens, skips),
-            "tokens": tokens,
+        height, width = image.shape[-2:]
+        self._check(height, width)
+        image = self._whole_patches(image)
+        encoded = self.encoder(image)
+        skips = [
+            resized(self.decoder0(image), (height, width)),
+            self.decoder1(encoded.maps[0]),
+            self.decoder2(encoded.maps[1]),
+            self.decoder3(encoded.maps[2]),
+        ]
+        binary = self.nuclei_binary_map_decoder(encoded.tokens, skips)
+        out = {
+            "nuclei_binary_map": binary[:, :2],
+            "hv_map": self.hv_map_decoder(encoded.tokens, skips),
+            "nuclei_type_map": self.nuclei_type_maps_decoder(encoded.tokens, skips),
+            "tokens": encoded.tokens,
         }
+        if self.config.regression:
+            out["regression_map"] = binary[:, 2:]
+        if self.config.tissues:
+            out["tissue_types"] = self.tissue_head(encoded.pooled)
+        return out
+
+    def _check(self, height: int, width: int) -> None:
+        multiple = self.config.multiple
+        if height % multiple or width % multiple or min(height, width) < self.config.encoder.patch:
+            raise RegdataError(
+                f"expected an image whose sides are multiples of {multiple} and at least "
+                f"{self.config.encoder.patch} px, came {width} x {height}; pad it"
+            )
+
+    def _whole_patches(self, image: Tensor) -> Tensor:
+        """Virchow's way to patches of 14 px: 256 -> 252, 1024 -> 1022."""
+        encoder = self.config.encoder
+        if encoder.kind != "vit" or not encoder.whole_patches:
+            return image
+        size = tuple(side // encoder.patch * encoder.patch for side in image.shape[-2:])
+        return interpolate(image, size=size, mode="area")

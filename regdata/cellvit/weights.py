@@ -1,4 +1,4 @@
-"""Loading networks: a file of weights that says what it is."""
+"""Networks ready to run: weights, hash and device together."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 
+from regdata.cellvit.checkpoint import load_checkpoint
 from regdata.cellvit.config import CellViTConfig
+from regdata.cellvit.fold import fold
 from regdata.cellvit.network import CellViT
 from regdata.errors import RegdataError
 
@@ -21,16 +21,19 @@ class Model:
     Attributes
     ----------
     network
-        In evaluation mode.
+        In evaluation mode, rewritten for inference.
     sha256
         Of the file of weights; a token classifier only works with tokens of the same file.
     device
         Where it runs.
+    precision
+        Type of the arithmetic where autocast may choose; float32 for none of that.
     """
 
     network: CellViT
     sha256: str
     device: torch.device
+    precision: torch.dtype = torch.float32
 
     @property
     def config(self) -> CellViTConfig:
@@ -44,7 +47,7 @@ class Model:
             "name": config.name,
             "sha256": self.sha256,
             "mpp": config.mpp,
-            "token_width": config.embed_dim,
+            "token_width": config.token_width,
         }
 
 
@@ -59,62 +62,46 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise RegdataError(f"no CUDA device for --device {name}; use --device cpu")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise RegdataError(f"expected --device auto, cpu or cuda, came {name}") from None
 
 
-def load_model(path: Path | None = None, device: str = "auto") -> Model:
-    """Load a network.
+def fast_precision(device: torch.device) -> torch.dtype:
+    """The fastest type that loses nothing that matters: bf16 where the hardware has it."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return torch.bfloat16 if native() else torch.float32
+
+
+def load_model(path: Path | None = None, device: str = "auto", exact: bool = False) -> Model:
+    """Load a network for inference.
 
     Parameters
     ----------
     path
-        A `.safetensors` file written by this package; the built-in model by default.
+        Any file that `load_checkpoint` reads; the built-in model by default.
     device
         auto, cpu or cuda.
+    exact
+        Calculate in float32 throughout; by default in bf16 where the hardware has it.
 
     Raises
     ------
     RegdataError
-        When the file is missing, is none of ours or does not fit its own description.
+        When the file is missing, is none of these or does not fit the network it describes.
     """
     path = path or default_weights()
-    if not path.is_file():
-        raise RegdataError(f"{path}: no such file of model weights")
-    try:
-        with safe_open(path, "pt") as file:
-            described = (file.metadata() or {}).get("regdata")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise RegdataError(f"{path} is not a safetensors file of weights ({error})") from error
-    if described is None:
-        raise RegdataError(f"{path} does not say which network it holds; expected regdata weights")
-    try:
-        network = CellViT(CellViTConfig.model_validate_json(described))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RegdataError(
-            f"{path} describes an unknown network ({'.'.join(map(str, first['loc']))}: "
-            f"{first['msg']}); it may come from a newer regdata"
-        ) from error
-    _check_state(network, state, path)
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-    )
     where = pick_device(device)
-    network = network.to(where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return Model(network, hashlib.sha256(path.read_bytes()).hexdigest(), where)
+    network = fold(load_checkpoint(path))
+    network = network.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    precision = torch.float32 if exact else fast_precision(where)
+    return Model(network, file_sha256(path), where, precision)
 
 
-def _check_state(network: CellViT, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Refuse weights that do not fit, naming the first difference."""
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    wrong = sorted(
-        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
-    )
-    if wrong:
-        name = wrong[0]
-        raise RegdataError(
-            f"{path} does not fit the network it describes: {len(wrong)} entries differ, first "
-            f"{name}: expected {expected.get(name, 'nothing')}, found {found.get(name, 'nothing')}"
-        )
+def file_sha256(path: Path) -> str:
+    """Hash of a file, read in a stream."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

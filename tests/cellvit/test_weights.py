@@ -2,17 +2,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import TINY
 from safetensors.torch import load_file, save_file
 
-from regdata.cellvit.config import CellViTConfig
+from regdata.cellvit.checkpoint import load_checkpoint
 from regdata.cellvit.network import CellViT
 from regdata.cellvit.weights import default_weights, load_model, pick_device
 from regdata.errors import RegdataError
 from regdata.train.segmentation import export
-
-TINY = CellViTConfig(
-    name="tiny", embed_dim=32, depth=1, heads=2, stem_widths=(4, 4, 8), decoder_widths=(8, 8, 4, 4)
-)
 
 
 @pytest.fixture
@@ -38,10 +35,10 @@ def test_what_is_exported_is_loaded(tiny: Path) -> None:
 
 def test_large_variances_survive(tmp_path: Path) -> None:
     network = CellViT(TINY)
-    network.decoder1[1].running_var.fill_(1e6)  # type: ignore[union-attr,operator]
+    network.decoder1[0].block[1].running_var.fill_(1e6)  # type: ignore[union-attr,operator]
     export(network, tmp_path / "x.safetensors")
-    stored = load_model(tmp_path / "x.safetensors").network.state_dict()
-    assert (stored["decoder1.1.running_var"] == 1e6).all()
+    stored = load_checkpoint(tmp_path / "x.safetensors").state_dict()
+    assert (stored["decoder1.0.block.1.running_var"] == 1e6).all()
 
 
 def test_another_file_has_another_hash(tiny: Path, tmp_path: Path) -> None:
@@ -65,7 +62,7 @@ def test_missing_file() -> None:
 def test_not_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"no weights at all, but long enough to have a header")
-    with pytest.raises(RegdataError, match="is not a safetensors file"):
+    with pytest.raises(RegdataError, match="is a damaged safetensors file"):
         load_model(path)
 
 
@@ -86,10 +83,12 @@ def test_description_of_an_unknown_network(tiny: Path, tmp_path: Path) -> None:
 def test_wrong_shape_names_the_first_difference(tiny: Path, tmp_path: Path) -> None:
     state = load_file(tiny)
     state["encoder.pos_embed"] = torch.zeros(1, 4, 32)
-    del state["stem.patches.bias"]
+    del state["encoder.patches.bias"]
     path = tmp_path / "x.safetensors"
     save_file(state, path, metadata={"regdata": TINY.model_dump_json()})
-    with pytest.raises(RegdataError, match=r"2 entries differ, first encoder\.pos_embed: expected"):
+    with pytest.raises(
+        RegdataError, match=r"2 entries differ, first encoder\.patches\.bias \(expected"
+    ):
         load_model(path)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from regdata.cellvit.config import CellViTConfig
+from regdata.cellvit.config import CellViTConfig, Decoder, StemEncoder
 from regdata.cellvit.weights import load_model
 from regdata.errors import RegdataError
 from regdata.train import segmentation
@@ -14,7 +14,8 @@ from regdata.train.nuclei import Source, load_samples, prefetch, split
 from regdata.train.segmentation import Recipe, learning_rate, new_trainer, run, train_step
 
 TINY = CellViTConfig(
-    embed_dim=32, depth=1, heads=2, window=4, stem_widths=(8, 8, 8), decoder_widths=(8, 8, 8, 8)
+    encoder=StemEncoder(width=32, depth=1, heads=2, window=4, stem_widths=(8, 8, 8)),
+    decoder=Decoder(image=(8, 8), skips=((8,), (8,), (8,)), branch=(8, 8, 8, 8)),
 )
 SOURCES = (Source("a", share=0.7, hv_weight=1.0, held_out=("held_",)), Source("b", 0.3, 0.5))
 
