@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from regdata.cellvit.classifier import load_classifier
-from regdata.cellvit.segment import segment_image
+from regdata.cellvit.plan import Tiling
+from regdata.cellvit.segment import SegmentSettings, segment_image
 from regdata.cellvit.weights import load_model
 from regdata.errors import RegdataError
 from regdata.eval.classes import map_classes
@@ -14,6 +15,9 @@ from regdata.eval.score import Conventions, Scores
 from regdata.eval.sets import AnnotatedImage, AnnotatedSet
 from regdata.open import open_slide
 from regdata.progress import Progress, silent
+
+# annotations were made at one pixel size: every image is brought to the network's
+_EXACTLY = SegmentSettings(Tiling(native=False))
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def evaluate_classifier(
     settings = settings or EvaluationSettings()
     trained = load_classifier(classifier)
     model = load_model(settings.model, settings.device)
-    trained.require_model(model.sha256, model.config.name)
+    trained.require_model(model.sha256, model.config.name, model.config.token_width)
     classes = map_classes(trained.info.classes, annotated.classes, settings.mapping)
     done = 0
 
@@ -59,7 +63,7 @@ def evaluate_classifier(
         slide = open_slide(image.path).with_mpp(annotated.mpp)
         if not slide.is_rgb:
             raise RegdataError(f"{image.path} is not an RGB picture; expected H&E")
-        cells = segment_image(slide, model)
+        cells = segment_image(slide, model, _EXACTLY)
         done += 1
         progress(done / len(annotated.images))
         return Prediction(cells.xy, trained.predict(cells.tokens))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from regdata.cli_models import models
+from regdata.cli_segment import segment
 from regdata.errors import RegdataError
 
 _PATH = click.Path(path_type=Path)
@@ -141,6 +143,10 @@ def demo(folder: Path, size: int, seed: int, device: str) -> None:
 
     page = run_demo(folder, size, seed, device)
     click.echo(f"{page}: open it in a browser")
+
+
+main.add_command(segment)
+main.add_command(models)
 
 
 if __name__ == "__main__":

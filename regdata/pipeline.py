@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from regdata.cells import EDGE, OUTSIDE_IF, CellTable
+from regdata.cells import FLAGS, OUTSIDE_IF, CellTable
+from regdata.cellvit.journal import Journal
 from regdata.cellvit.segment import SegmentSettings, segment
 from regdata.cellvit.weights import Model, load_model
 from regdata.dataset import UNKNOWN, count_cells, iterate_cells, write_dataset
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 # Raised when a stage computes something else from the same inputs, so that no old result is kept.
-_VERSIONS = {"register": 1, "mask": 2, "cells": 1, "label": 1}
+_VERSIONS = {"register": 1, "mask": 2, "cells": 2, "label": 1}
 
 
 @dataclass(frozen=True)
@@ -161,10 +162,19 @@ def segment_nuclei(pair: Pair, model: Model, stages: Stages) -> Path:
 
     def make(path: Path) -> None:
         tissue = he_tissue(pair.he)
-        with bar("segment") as progress, write_dataset(path, config.embed_dim) as out:
-            for cells in segment(pair.he, model, tissue, progress=progress):
+        # finished tiles of a run that was broken off, if it was one with these very inputs
+        finished = path.with_name(f"cells.{stages.keys['cells'][:16]}.journal")
+        for other in set(path.parent.glob("cells.*.journal")) - {finished}:
+            other.unlink()
+        with (
+            Journal.open(finished, stages.keys["cells"], config.token_width) as journal,
+            bar("segment") as progress,
+            write_dataset(path, config.token_width) as out,
+        ):
+            for cells in segment(pair.he, model, tissue, progress=progress, journal=journal):
                 out.append(cells)
             out.finish(config.classes, {"model": model.describe()})
+        finished.unlink()
 
     path = stages.result("cells", "cells.h5", make)
     if count_cells(path) == 0:
@@ -221,7 +231,7 @@ def describe(
         "kinds": np.array(model.config.classes),
         "he": slide_facts(pair.he, pair.identity["he"]),
         "if": slide_facts(pair.if_, pair.identity["if"]),
-        "flags": {"edge": EDGE, "outside_if": OUTSIDE_IF},
+        "flags": FLAGS,
     }
 
 

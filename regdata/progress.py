@@ -25,3 +25,17 @@ def bar(name: str) -> Iterator[Progress]:
 
         yield advance
         advance(1.0)
+
+
+@contextmanager
+def counter(name: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar of tiles on standard error: told how many are done, and a note."""
+    layout = "{desc:<12}{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} tiles, {rate_fmt}{postfix}"
+    pause = 0.1 if sys.stderr.isatty() else 30.0
+    with tqdm(total=total, desc=name, bar_format=layout, mininterval=pause, unit="tile") as line:
+
+        def advance(done: int, note: str) -> None:
+            line.set_postfix_str(note, refresh=False)
+            line.update(done - line.n)
+
+        yield advance

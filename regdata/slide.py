@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
+from regdata.resample import Pixels, lanczos, resample, whole_block
 
-Pixels = NDArray[Any]
 _STRIP = 4096  # level pixels a side read at once for an overview
 _REACH = 8  # blocks beyond a region that blur (4), interpolation (2) and rounding (1) may use
 
@@ -133,7 +132,7 @@ class Slide:
         -------
         array
             (C, h, w) of the slide's dtype. Averaged when coarser than the level read,
-            interpolated (cubic) when it does not fall on whole pixels.
+            interpolated when it does not fall on whole pixels: Lanczos in RGB, else cubic.
         """
         wanted = tuple(range(len(self.channels))) if channels is None else channels
         level = self.best_level(downsample)
@@ -145,14 +144,17 @@ class Slide:
             return self._read_padded(level, box, wanted)
         # the source starts on the slide's own grid of blocks, so that a point comes out the same
         # in whatever region it is read; the margin holds what blur and interpolation reach
-        block = _block(scale)
+        block = whole_block(scale)
         margin = _REACH * block
         x, y = (math.floor(corner / block) * block - margin for corner in (left, top))
         w = math.ceil((left + size[0] * scale - x) / block) * block + margin
         h = math.ceil((top + size[1] * scale - y) / block) * block + margin
         source = self._read_padded(level, Box(x, y, w, h), wanted)
-        planes = [resample(plane, (left - x, top - y), size, scale) for plane in source]
-        return np.stack(planes)
+        corner = (left - x, top - y)
+        if self.is_rgb and self.dtype == np.uint8 and len(source) == 3:
+            rgb = np.ascontiguousarray(source.transpose(1, 2, 0))
+            return lanczos(rgb, corner, size, scale).transpose(2, 0, 1)
+        return np.stack([resample(plane, corner, size, scale) for plane in source])
 
     def read_rgb(
         self, xy: tuple[float, float], size: tuple[int, int], downsample: float = 1.0
@@ -205,49 +207,6 @@ class Slide:
             columns = slice(x0 - box.x, x1 - box.x)
             out[:, rows, columns] = inside
         return out
-
-
-def resample(
-    plane: Pixels, corner: tuple[float, float], size: tuple[int, int], scale: float
-) -> Pixels:
-    """Resample one plane on a shifted, scaled grid.
-
-    Parameters
-    ----------
-    plane
-        (H, W).
-    corner
-        Where the output's top-left corner lies in `plane`, in its pixels (corner rule).
-    size
-        (w, h) of the result.
-    scale
-        Pixels of `plane` per output pixel. Above 2 whole blocks are averaged first, then the
-        rest is blurred to the output's pitch, so that nothing aliases.
-
-    Returns
-    -------
-    array
-        (h, w), the dtype of `plane`.
-    """
-    block = _block(scale)
-    image = np.ascontiguousarray(plane)
-    if block > 1:
-        h, w = (side // block * block for side in image.shape)
-        shape = (w // block, h // block)
-        image = cv2.resize(image[:h, :w], shape, interpolation=cv2.INTER_AREA)
-    rest = scale / block
-    if rest > 1.01:
-        image = cv2.GaussianBlur(image, (0, 0), 0.5 * math.sqrt(rest**2 - 1))
-    # centre of output pixel i: corner + (i + 0.5) * scale; index = that / block - 0.5
-    offset = [c / block + 0.5 * rest - 0.5 for c in corner]
-    matrix = np.array([[rest, 0, offset[0]], [0, rest, offset[1]]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _block(scale: float) -> int:
-    """Whole pixels to average before resampling; 1.99 counts as 2."""
-    return max(1, int(scale * 1.01))
 
 
 def _downsample(full: tuple[int, int], size: tuple[int, int]) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.slide import Slide, resample
+from regdata.resample import resample
+from regdata.slide import Slide
 from regdata.stain import hematoxylin
 from regdata.tissue import stained_tissue
 

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from regdata.errors import RegdataError
-from regdata.slide import Box, Slide, resample
+from regdata.resample import resample
+from regdata.slide import Box, Slide
 
 
 class Levels:

@@ -1,54 +1,200 @@
 """Segmenting a whole slide, tile by tile, in bounded memory."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.cells import EDGE, CellTable, concatenate
-from regdata.cellvit.inference import predict
-from regdata.cellvit.postprocess import PostprocessSettings, measure, separate
-from regdata.cellvit.seams import SeamResolver, TileGrid
+from regdata.cells import BLURRED, EDGE, FOLD, PEN, CellTable, concatenate
+from regdata.cellvit.config import CellViTConfig
+from regdata.cellvit.inference import usual_settings
+from regdata.cellvit.journal import Journal
+from regdata.cellvit.maps import Normalise
+from regdata.cellvit.plan import Place, Plan, Tiling, make_plan
+from regdata.cellvit.postprocess import PostprocessSettings
+from regdata.cellvit.quality import QualityLimits, TileQuality
+from regdata.cellvit.seams import SeamResolver
+from regdata.cellvit.stream import Resources, TileCells, detect_tiles
 from regdata.cellvit.weights import Model
 from regdata.progress import Progress, silent
 from regdata.slide import Slide
 
-_WINDOW = 256  # pixels a side that the encoder sees together; tiles are whole windows
+_FLAGS = {"blurred": BLURRED, "fold": FOLD, "pen": PEN}
 
 
 @dataclass(frozen=True)
 class SegmentSettings:
-    """How a slide is cut and its maps are read.
+    """All that a slide's cells depend on besides slide, tissue mask and model.
 
     Attributes
     ----------
-    tile, overlap
-        Side of a tile and pixels shared by neighbours, at the network's resolution.
-    min_tissue
-        Tiles with less than this share of tissue are skipped.
+    limits
+        Of a tile's quality; cells of worse tiles carry a flag.
+    skip_bad
+        Leave such tiles out instead.
+    postprocess
+        How maps become cells; as usual for the network by default.
+    normalise
+        Another normalisation of the gradients than that has.
     """
 
-    tile: int = 1024
-    overlap: int = 64
-    min_tissue: float = 0.005
-    postprocess: PostprocessSettings = field(default_factory=PostprocessSettings)
+    tiling: Tiling = field(default_factory=Tiling)
+    limits: QualityLimits = field(default_factory=QualityLimits)
+    skip_bad: bool = False
+    postprocess: PostprocessSettings | None = None
+    normalise: Normalise | None = None
+
+    def reading(self, config: CellViTConfig) -> PostprocessSettings:
+        """How the maps of a network become cells."""
+        usual = self.postprocess or usual_settings(config)
+        return replace(usual, normalise=self.normalise) if self.normalise else usual
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """The tiles of one slide that will be run."""
+class TileReport:
+    """What is kept of a tile besides its cells.
 
-    slide: Slide
-    grid: TileGrid
-    downsample: float
-    rows: dict[int, list[int]]
+    Attributes
+    ----------
+    place
+        Row and column.
+    cells
+        Number found in it, before neighbours were merged.
+    skipped
+        Left out because of its quality.
+    """
 
-    def read(self, row: int, column: int) -> NDArray[np.uint8]:
-        x, y = self.grid.corner(row, column)
-        corner = (x * self.downsample, y * self.downsample)
-        return self.slide.read_rgb(corner, (self.grid.tile, self.grid.tile), self.downsample)
+    place: Place
+    cells: int
+    quality: TileQuality
+    skipped: bool
+
+
+class Segmentation:
+    """The run over one slide: its plan, its cells in a stream, and then reports of its tiles.
+
+    Parameters
+    ----------
+    slide
+        H&E with a pixel size; read at the network's resolution.
+    tissue
+        (h, w) mask over the whole slide at any resolution; everywhere by default.
+    journal
+        Keeps finished tiles, and has those of a run that was broken off.
+
+    Raises
+    ------
+    RegdataError
+        See `make_plan`.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        model: Model,
+        tissue: NDArray[np.bool_] | None = None,
+        settings: SegmentSettings | None = None,
+        resources: Resources | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.settings = settings or SegmentSettings()
+        self.plan = make_plan(slide, model.config, tissue, self.settings.tiling)
+        self.tiles: list[TileReport] = []
+        self._model = model
+        self._resources = resources or Resources()
+        self._journal = journal
+
+    def cells(self, progress: Progress = silent) -> Iterator[CellTable]:
+        """Cells that are settled, in level-0 pixels; every nucleus once, by rows of tiles."""
+        grid = self.plan.grid
+        seams = SeamResolver(grid, self._model.config.token_width)
+        results = self._results()
+        rows = {row: [p for p in self.plan.tiles if p[0] == row] for row, _ in self.plan.tiles}
+        done, total = 0, max(1, len(self.plan.tiles))
+        for row, places in rows.items():
+            for place, tile in zip(places, results, strict=False):
+                self.tiles.append(_report(tile))
+                if not tile.skipped:
+                    cells = tile.cells.scale(1.0, grid.corner(*place))
+                    yield self._to_slide(seams.add(cells, *place))
+                done += 1
+                progress(done / total)
+            yield self._to_slide(seams.finish_row(row))
+        yield self._to_slide(seams.finish_row(grid.shape[0] - 1))
+        progress(1.0)
+
+    def _results(self) -> Iterator[TileCells]:
+        """Of every tile of the plan, in order; from the journal what is there."""
+        journal = self._journal
+        # read once before: a record that went bad on the disk is a tile to be done again
+        known = {p for p in journal.tiles if journal.read(*p)} if journal is not None else set()
+        todo = replace(self.plan, tiles=tuple(p for p in self.plan.tiles if p not in known))
+        limits, skip_bad = self.settings.limits, self.settings.skip_bad
+        fresh = detect_tiles(
+            todo,
+            self._model,
+            self.settings.reading(self._model.config),
+            self._resources,
+            lambda quality: skip_bad and limits.is_bad(quality) is not None,
+        )
+        for place in self.plan.tiles:
+            if journal is not None and place in known:
+                yield _recorded(journal, place)
+                continue
+            tile = self._flagged(next(fresh))
+            if journal is not None:
+                quality = tile.quality
+                scores = {"focus": quality.focus, "fold": quality.fold, "pen": quality.pen}
+                journal.append(*place, tile.cells, {**scores, "skipped": float(tile.skipped)})
+            yield tile
+
+    def _flagged(self, tile: TileCells) -> TileCells:
+        """With the flag of its quality on its cells."""
+        bad = self.settings.limits.is_bad(tile.quality)
+        if bad is None:
+            return tile
+        flags = tile.cells.flags | np.uint8(_FLAGS[bad])
+        return replace(tile, cells=replace(tile.cells, flags=flags))
+
+    def _to_slide(self, cells: CellTable) -> CellTable:
+        """From pixels of the grid to level-0 pixels; flags cells cut by the edge of the slide."""
+        plan = self.plan
+        cells = cells.scale(plan.downsample, (0.0, 0.0))
+        if len(cells) == 0:
+            return cells
+        starts = cells.offsets[:-1]
+        low = np.minimum.reduceat(cells.vertices, starts)
+        high = np.maximum.reduceat(cells.vertices, starts)
+        size = np.array(plan.slide.size)
+        limit = 1.5 * plan.downsample
+        cut = (low < limit).any(1) | (high > size - limit).any(1)
+        flags = cells.flags | np.where(cut, EDGE, 0).astype(np.uint8)
+        return replace(cells, flags=flags).take(_inside(cells.xy, plan, self.settings))
+
+
+def _report(tile: TileCells) -> TileReport:
+    return TileReport(tile.place, len(tile.cells), tile.quality, tile.skipped)
+
+
+def _recorded(journal: Journal, place: Place) -> TileCells:
+    record = journal.read(*place)
+    if record is None:  # it was there when the run began
+        raise KeyError(place)
+    cells, scores = record
+    quality = TileQuality(scores["focus"], scores["fold"], scores["pen"])
+    return TileCells(place, cells, quality, skipped=bool(scores["skipped"]))
+
+
+def _inside(xy: NDArray[np.float64], plan: Plan, settings: SegmentSettings) -> NDArray[np.bool_]:
+    """Which points lie on the slide and in the region that was asked for."""
+    inside: NDArray[np.bool_] = np.all((xy >= 0) & (xy <= np.array(plan.slide.size)), axis=1)
+    region = settings.tiling.region
+    if region is not None:
+        low = np.array([region.x, region.y])
+        high = low + np.array([region.w, region.h])
+        inside &= np.all((xy >= low) & (xy < high), axis=1)
+    return inside
 
 
 def segment(
@@ -57,108 +203,18 @@ def segment(
     tissue: NDArray[np.bool_] | None = None,
     settings: SegmentSettings | None = None,
     progress: Progress = silent,
+    journal: Journal | None = None,
 ) -> Iterator[CellTable]:
-    """Find the nuclei of a slide.
-
-    Parameters
-    ----------
-    slide
-        H&E with a pixel size; read at the network's resolution.
-    tissue
-        (h, w) mask over the whole slide at any resolution; everywhere by default.
-    progress
-        Told the share done.
+    """Find the nuclei of a slide; see `Segmentation`.
 
     Yields
     ------
     CellTable
         Cells that are settled, in level-0 pixels; every nucleus once, by rows of tiles.
     """
-    settings = settings or SegmentSettings()
-    plan = _plan(slide, model.config.mpp / slide.known_mpp("--he-mpp"), tissue, settings)
-    width = model.config.embed_dim
-    total = max(1, sum(len(columns) for columns in plan.rows.values()))
-    done = 0
-    seams = SeamResolver(plan.grid, width)
-    for row in range(plan.grid.shape[0]):
-        for column, rgb in _read_ahead(plan, row):
-            cells = _detect(model, rgb, settings.postprocess)
-            cells = cells.scale(1.0, plan.grid.corner(row, column))
-            yield _to_slide(seams.add(cells, row, column), plan)
-            done += 1
-            progress(done / total)
-        yield _to_slide(seams.finish_row(row), plan)
-    progress(1.0)
+    return Segmentation(slide, model, tissue, settings, journal=journal).cells(progress)
 
 
 def segment_image(slide: Slide, model: Model, settings: SegmentSettings | None = None) -> CellTable:
     """All nuclei of a slide that is small enough to keep them in memory, in level-0 pixels."""
-    return concatenate(list(segment(slide, model, settings=settings)), model.config.embed_dim)
-
-
-def _plan(
-    slide: Slide, downsample: float, tissue: NDArray[np.bool_] | None, settings: SegmentSettings
-) -> _Plan:
-    # a scanner's 0.2501 is 0.25: resampling would blur and gain nothing
-    if abs(downsample - 1) < 0.02:
-        downsample = 1.0
-    size = (round(slide.size[0] / downsample), round(slide.size[1] / downsample))
-    grid = _grid((max(1, size[0]), max(1, size[1])), settings)
-    rows, columns = grid.shape
-    kept = {
-        row: [c for c in range(columns) if _has_tissue(tissue, grid, (row, c), settings.min_tissue)]
-        for row in range(rows)
-    }
-    return _Plan(slide, grid, downsample, kept)
-
-
-def _grid(size: tuple[int, int], settings: SegmentSettings) -> TileGrid:
-    """The tiles of a slide; an image that fits into one tile is one, no bigger than needed."""
-    needed = -(-max(size) // _WINDOW) * _WINDOW
-    if needed <= settings.tile:
-        return TileGrid(size, needed, 0)
-    return TileGrid(size, settings.tile, settings.overlap)
-
-
-def _has_tissue(
-    tissue: NDArray[np.bool_] | None, grid: TileGrid, at: tuple[int, int], share: float
-) -> bool:
-    if tissue is None:
-        return True
-    x, y = grid.corner(*at)
-    scale_x, scale_y = (n / side for n, side in zip(tissue.shape[::-1], grid.size, strict=True))
-    rows = slice(max(0, int(y * scale_y)), int(np.ceil((y + grid.tile) * scale_y)))
-    columns = slice(max(0, int(x * scale_x)), int(np.ceil((x + grid.tile) * scale_x)))
-    return float(tissue[rows, columns].mean()) > share
-
-
-def _read_ahead(plan: _Plan, row: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """The tiles of a row, the next one being read while this one is worked on."""
-    columns = plan.rows[row]
-    with ThreadPoolExecutor(1) as pool:
-        ahead = [pool.submit(plan.read, row, column) for column in columns[:1]]
-        for i, column in enumerate(columns):
-            tile = ahead.pop().result()
-            if i + 1 < len(columns):
-                ahead.append(pool.submit(plan.read, row, columns[i + 1]))
-            yield column, tile
-
-
-def _detect(model: Model, rgb: NDArray[np.uint8], settings: PostprocessSettings) -> CellTable:
-    maps = predict(model, rgb)
-    instances = separate(maps.nucleus, maps.hv, settings)
-    return measure(instances, maps, model.config.mpp, settings.min_area)
-
-
-def _to_slide(cells: CellTable, plan: _Plan) -> CellTable:
-    """From pixels at the network's resolution to level-0 pixels; flags cells cut by the edge."""
-    cells = cells.scale(plan.downsample, (0.0, 0.0))
-    if len(cells) == 0:
-        return cells
-    starts = cells.offsets[:-1]
-    low = np.minimum.reduceat(cells.vertices, starts)
-    high = np.maximum.reduceat(cells.vertices, starts)
-    limit = np.array(plan.slide.size) - 1.5 * plan.downsample
-    cut = (low < 1.5 * plan.downsample).any(1) | (high > limit).any(1)
-    inside = np.all((cells.xy >= 0) & (cells.xy <= np.array(plan.slide.size)), axis=1)
-    return replace(cells, flags=np.where(cut, EDGE, 0).astype(np.uint8)).take(inside)
+    return concatenate(list(segment(slide, model, settings=settings)), model.config.token_width)

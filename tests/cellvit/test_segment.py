@@ -1,68 +1,33 @@
 """Whole slides with a network that sees nuclei by their colour, so that the truth is exact."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from scipy import ndimage
+from coloured import MODEL, ByColour, slide_of, with_discs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import TINY
+from PIL import Image
 from scipy.spatial import cKDTree
 
-from regdata.cells import EDGE
-from regdata.cellvit.config import CellViTConfig
-from regdata.cellvit.inference import autocast_dtype, predict
+from regdata.cells import BLURRED, EDGE, PEN, CellTable, concatenate
+from regdata.cellvit.inference import predict
+from regdata.cellvit.journal import Journal
 from regdata.cellvit.network import CellViT
-from regdata.cellvit.segment import SegmentSettings, segment, segment_image
-from regdata.cellvit.weights import Model
-from regdata.slide import Box, Slide
-from regdata.train.targets import hv_map
+from regdata.cellvit.plan import Tiling
+from regdata.cellvit.segment import Segmentation, SegmentSettings, segment, segment_image
+from regdata.cellvit.stream import BatchRunner, Resources
+from regdata.cellvit.weights import Model, fast_precision
+from regdata.errors import RegdataError
+from regdata.read_openslide import openslide_slide
+from regdata.slide import Box
 
-
-class ByColour(torch.nn.Module):
-    """Dark is nucleus; HV from connected components; the token is the mean red of its patch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.config = CellViTConfig(embed_dim=1, classes=("background", "cell"))
-
-    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        red = (image[0, 0].numpy() + 1) / 2
-        dark = red < 0.5
-        labels, _ = ndimage.label(dark)
-        logit = torch.from_numpy(np.where(dark, 8.0, -8.0).astype(np.float32))
-        both = torch.stack([-logit, logit])[None]
-        return {
-            "nuclei_binary_map": both,
-            "hv_map": torch.from_numpy(hv_map(labels.astype(np.int32)))[None],
-            "nuclei_type_map": both,
-            "tokens": torch.nn.functional.avg_pool2d(image[:, :1], 16),
-        }
-
-
-MODEL = Model(ByColour(), "0" * 64, torch.device("cpu"))  # type: ignore[arg-type]
-
-
-def slide_of(rgb: NDArray[np.uint8], mpp: float = 0.25) -> Slide:
-    planes = np.ascontiguousarray(rgb.transpose(2, 0, 1))
-
-    def pixels(level: int, box: Box, channels: tuple[int, ...]) -> NDArray[np.uint8]:
-        return planes[list(channels), box.y : box.y + box.h, box.x : box.x + box.w]
-
-    size = (rgb.shape[1], rgb.shape[0])
-    return Slide(Path("x.tif"), (size,), mpp, ("red", "green", "blue"), np.dtype(np.uint8), pixels)
-
-
-def with_discs(size: tuple[int, int], xy: NDArray[np.float64], radius: float) -> Slide:
-    """A white slide with a dark disc around each point, corner origin."""
-    rows, columns = np.indices((size[1], size[0])) + 0.5
-    rgb = np.full((size[1], size[0], 3), 255, np.uint8)
-    for x, y in xy:
-        rgb[(columns - x) ** 2 + (rows - y) ** 2 < radius**2] = 0
-    return slide_of(rgb)
-
-
-SMALL = SegmentSettings(tile=256, overlap=64)
+SMALL = SegmentSettings(Tiling(tile=256, overlap=64))
 
 
 def test_discs_are_found_once_wherever_they_lie() -> None:
@@ -123,10 +88,7 @@ def test_progress_ends_at_one() -> None:
 
 def test_network_shapes_and_padding() -> None:
     torch.manual_seed(0)
-    config = CellViTConfig(
-        embed_dim=32, depth=1, heads=2, stem_widths=(4, 4, 8), decoder_widths=(8, 8, 4, 4)
-    )
-    model = Model(CellViT(config).eval(), "0", torch.device("cpu"))
+    model = Model(CellViT(TINY).eval(), "0", torch.device("cpu"))
     maps = predict(model, np.zeros((100, 70, 3), np.uint8))
     assert maps.nucleus.shape == (100, 70)
     assert maps.hv.shape == (2, 100, 70)
@@ -138,17 +100,226 @@ def test_network_shapes_and_padding() -> None:
 def test_windows_see_what_crops_see() -> None:
     """A window of a large image gives the tokens that the same crop alone gives."""
     torch.manual_seed(0)
-    config = CellViTConfig(
-        embed_dim=32, depth=2, heads=2, stem_widths=(4, 4, 8), decoder_widths=(8, 8, 4, 4)
-    )
-    encoder = CellViT(config).eval().encoder
-    patches = torch.randn(1, 32, 32, 48)
+    encoder = CellViT(TINY).eval().encoder
+    image = torch.randn(1, 3, 512, 768)
+    alone = torch.full_like(image, 0.3)  # what lies beyond the window must not matter, but for
+    alone[..., 224:, 480:] = image[..., 224:, 480:]  # the reach of the stem's convolutions
     with torch.inference_mode():
-        whole = encoder(patches)
-        crop = encoder(patches[:, :, 16:32, 32:48])
-    assert torch.allclose(whole[:, :, 16:32, 32:48], crop, atol=1e-5)
-    assert not torch.allclose(whole[:, :, :16, :16], crop, atol=1e-2)
+        whole, crop = encoder(image).tokens, encoder(alone).tokens
+    assert torch.allclose(whole[:, :, 16:32, 32:48], crop[:, :, 16:32, 32:48], atol=1e-5)
+    assert not torch.allclose(whole[:, :, :16, :16], crop[:, :, :16, :16], atol=1e-4)
 
 
-def test_autocast_type_is_one_of_torch() -> None:
-    assert autocast_dtype(torch.device("cpu")) in (torch.bfloat16, torch.float32)
+def test_precision_is_a_type_of_torch() -> None:
+    assert fast_precision(torch.device("cpu")) in (torch.bfloat16, torch.float32)
+
+
+def grid_of_discs(size: tuple[int, int], step: float = 37.0) -> np.ndarray:
+    """Centres of discs, (N, 2); the step divides no stride, so that seams cut discs everywhere."""
+    axes = (np.arange(20, size[0] - 20, step), np.arange(20, size[1] - 20, step))
+    return np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
+
+
+DISCS = with_discs((720, 520), grid_of_discs((720, 520)), 10)
+
+
+def same(a: CellTable, b: CellTable) -> bool:
+    names = ("xy", "vertices", "offsets", "tokens", "kind", "probability", "area_um2", "flags")
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
+
+
+def in_order(cells: CellTable) -> CellTable:
+    """By position: cells at seams come later than others of their tile."""
+    return cells.take(np.lexsort(cells.xy.T))
+
+
+def all_cells(run: Segmentation) -> CellTable:
+    return concatenate(list(run.cells()), 1)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 50])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_cells_do_not_depend_on_batches_and_threads(batch: int, workers: int) -> None:
+    run = Segmentation(DISCS, MODEL, settings=SMALL, resources=Resources(batch, workers))
+    assert same(all_cells(run), segment_image(DISCS, MODEL, SMALL))
+    assert [tile.place for tile in run.tiles] == list(run.plan.tiles)
+
+
+@given(st.integers(0, 3), st.integers(0, 2))
+@settings(max_examples=6, deadline=None)
+def test_shifted_by_whole_tiles_the_cells_are_the_same(right: int, down: int) -> None:
+    """White added at the left and the top, as much as the tiles' stride, moves every cell by it."""
+    stride = 256 - 64
+    rgb = DISCS.read_rgb((0, 0), DISCS.size)
+    pad = ((down * stride, 0), (right * stride, 0), (0, 0))
+    moved = segment_image(slide_of(np.pad(rgb, pad, constant_values=255)), MODEL, SMALL)
+    still = segment_image(DISCS, MODEL, SMALL)
+    move = (right * stride, down * stride)
+    moved, still = in_order(moved), in_order(still)
+    assert np.array_equal(moved.xy, still.xy + move)
+    assert np.array_equal(moved.vertices, still.vertices + np.float32(move))
+
+
+def test_a_region_holds_what_the_whole_slide_has_there() -> None:
+    region = Box(150, 170, 300, 190)
+    settings = SegmentSettings(Tiling(tile=256, overlap=64, region=region))
+    part, whole = segment_image(DISCS, MODEL, settings), segment_image(DISCS, MODEL, SMALL)
+    inside = np.all((whole.xy >= [150, 170]) & (whole.xy < [450, 360]), axis=1)
+    assert 20 < inside.sum() < len(whole)
+    assert same(in_order(part), in_order(whole.take(inside)))
+
+
+def test_a_region_off_the_slide_is_refused() -> None:
+    settings = SegmentSettings(Tiling(region=Box(5000, 0, 10, 10)))
+    with pytest.raises(RegdataError, match=r"region inside x\.tif \(720 x 520 px\)"):
+        segment_image(DISCS, MODEL, settings)
+
+
+def test_a_slide_too_coarse_for_the_network_is_refused() -> None:
+    with pytest.raises(RegdataError, match=r"at most 0\.75 µm per pixel .* has 2"):
+        segment_image(slide_of(np.zeros((50, 50, 3), np.uint8), 2.0), MODEL)
+
+
+class Scanned:
+    """Stands in for OpenSlide: a scan that begins at a bounds offset, with a coarse level."""
+
+    def __init__(self, path: Path) -> None:
+        self.rgb = np.asarray(Image.open(path))
+        height, width = self.rgb.shape[:2]
+        self.level_dimensions = ((width, height), (width // 4, height // 4))
+        self.level_downsamples = (1.0, 4.0)
+        self.properties = {"openslide.mpp-x": "0.25", "openslide.mpp-y": "0.25"}
+        self.properties |= {"openslide.bounds-x": "96", "openslide.bounds-y": "64"}
+
+    def read_region(self, at: tuple[int, int], level: int, size: tuple[int, int]) -> Image.Image:
+        k = 4**level
+        part = self.rgb[at[1] : at[1] + size[1] * k : k, at[0] : at[0] + size[0] * k : k]
+        return Image.fromarray(part).convert("RGBA")
+
+
+def test_bounds_of_a_scan_do_not_move_the_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published code leaves them out, and every cell of such a slide is off by them."""
+    rgb = DISCS.read_rgb((0, 0), DISCS.size).copy()
+    rgb[:, :96] = rgb[:64] = 255
+    Image.fromarray(rgb).save(tmp_path / "x.png")
+    monkeypatch.setattr("openslide.OpenSlide", Scanned)
+    scanned = segment_image(openslide_slide(tmp_path / "x.png"), MODEL, SMALL)
+    assert same(scanned, segment_image(slide_of(rgb), MODEL, SMALL))
+
+
+def test_bad_tiles_are_flagged_or_left_out() -> None:
+    rgb = DISCS.read_rgb((0, 0), DISCS.size).copy()
+    rgb[:190, :190][rgb[:190, :190, 0] > 128] = (30, 40, 220)  # a blue pen
+    marked = Segmentation(slide_of(rgb), MODEL, settings=SMALL)
+    cells = all_cells(marked)
+    flagged = (cells.flags & PEN) > 0
+    assert flagged[np.all(cells.xy < 150, axis=1)].all()
+    assert not flagged[np.all(cells.xy > 260, axis=1)].any()
+    assert marked.tiles[0].quality.pen > 0.4
+    skipping = SegmentSettings(Tiling(tile=256, overlap=64), skip_bad=True)
+    left = Segmentation(slide_of(rgb), MODEL, settings=skipping)
+    kept = all_cells(left)
+    assert left.tiles[0].skipped
+    assert not (kept.flags & (PEN | BLURRED)).any()
+    assert not np.all(kept.xy < 150, axis=1).any()
+
+
+class Forgetful(ByColour):
+    """Has memory for two tiles at once only."""
+
+    limit = 2
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        if len(image) > self.limit:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return super().forward(image)
+
+
+def test_too_little_gpu_memory_halves_the_batch_and_goes_on() -> None:
+    network: Any = Forgetful()
+    model = Model(network, "0", torch.device("cpu"))
+    runner = BatchRunner(model, 16)
+    images = [np.full((64, 64, 3), k, np.uint8) for k in range(11)]
+    assert len(runner(images)) == 11
+    assert runner.size == 2
+    network.limit = 0
+    with pytest.raises(RegdataError, match=r"too little memory .* --device cpu"):
+        runner(images)
+
+
+class Counting(ByColour):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.seen += len(image)
+        return super().forward(image)
+
+
+@pytest.mark.parametrize("broken_after", [0, 1, 5, 11])
+def test_a_broken_run_goes_on_from_its_journal(broken_after: int, tmp_path: Path) -> None:
+    network: Any = Counting()
+    model = Model(network, "0", torch.device("cpu"))
+    path = tmp_path / "x.journal"
+    with Journal.open(path, "key", 1) as journal:
+        run = Segmentation(DISCS, model, settings=SMALL, journal=journal)
+        stream = run.cells()
+        while len(run.tiles) < broken_after:
+            next(stream)
+        stream.close()
+    before = network.seen
+    with Journal.open(path, "key", 1) as journal:
+        done = len(journal.tiles)
+        run = Segmentation(DISCS, model, settings=SMALL, journal=journal)
+        cells = all_cells(run)
+    assert broken_after <= done <= before
+    assert network.seen - before == len(run.plan.tiles) - done
+    assert same(cells, segment_image(DISCS, MODEL, SMALL))
+    assert [tile.cells for tile in run.tiles] == [tile.cells for tile in fresh_tiles()]
+
+
+def fresh_tiles() -> list[Any]:
+    run = Segmentation(DISCS, MODEL, settings=SMALL)
+    all_cells(run)
+    return run.tiles
+
+
+def test_nothing_on_an_empty_slide_and_without_tissue() -> None:
+    white = slide_of(np.full((300, 300, 3), 255, np.uint8))
+    assert len(segment_image(white, MODEL, SMALL)) == 0
+    nowhere = np.zeros((30, 30), bool)
+    run = Segmentation(DISCS, MODEL, nowhere, SMALL)
+    assert len(all_cells(run)) == 0
+    assert run.tiles == []
+
+
+MEMORY = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+from coloured import stamped, STAMPED
+from regdata.cellvit.segment import Segmentation
+
+def run(side):
+    segmentation = Segmentation(stamped(side), STAMPED)
+    count = sum(len(cells) for cells in segmentation.cells())
+    return count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+small = run(6000)
+print(*small, *run({side}))
+"""
+
+
+def test_memory_does_not_grow_with_the_slide() -> None:
+    """20,000 x 20,000 px (1.2 GB of pixels) in what 6,000 x 6,000 take, and a little."""
+    side = 20_000
+    code = MEMORY.format(tests=str(Path(__file__).parents[1]), side=side)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    few, small, many, large = map(int, done.stdout.split())
+    assert few == (6000 // 100) ** 2
+    assert many == (side // 100) ** 2
+    assert large - small < 250_000  # KiB
+    assert large < 1_800_000

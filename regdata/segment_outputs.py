@@ -1,0 +1,96 @@
+"""What lies in and beside a file of segmented cells: its description, GeoJSON, other layouts."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.cells import FLAGS, CellTable
+from regdata.cellvit.classifier import Classifier
+from regdata.cellvit.reference_files import write_reference_files
+from regdata.cellvit.reference_records import SlideFacts
+from regdata.cellvit.segment import Segmentation
+from regdata.cellvit.weights import Model
+from regdata.dataset import iterate_cells, read_about
+from regdata.geojson import write_geojson
+from regdata.slide import Slide
+
+
+def quality_columns(cells: CellTable, run: Segmentation) -> dict[str, NDArray[np.float32]]:
+    """Focus, fold and pen of the tile in whose core each cell lies; NaN where none was run."""
+    grid = run.plan.grid
+    rows, columns = grid.shape
+    scores = np.full((rows * columns, 3), np.nan, np.float32)
+    for tile in run.tiles:
+        quality = tile.quality
+        row, column = tile.place
+        scores[row * columns + column] = quality.focus, quality.fold, quality.pen
+    of_cells = scores[grid.home(cells.xy / run.plan.downsample)]
+    return dict(zip(("focus", "fold", "pen"), of_cells.T, strict=True))
+
+
+def describe(
+    run: Segmentation, model: Model, classifier: Classifier | None, key: str
+) -> dict[str, Any]:
+    """What the file says of how it was made; for when the run is over."""
+    plan, slide = run.plan, run.plan.slide
+    settings = run.settings.reading(model.config)
+    tiles = {
+        "row": np.array([tile.place[0] for tile in run.tiles], np.int64),
+        "column": np.array([tile.place[1] for tile in run.tiles], np.int64),
+        "cells": np.array([tile.cells for tile in run.tiles], np.int64),
+        "focus": np.array([tile.quality.focus for tile in run.tiles], np.float32),
+        "fold": np.array([tile.quality.fold for tile in run.tiles], np.float32),
+        "pen": np.array([tile.quality.pen for tile in run.tiles], np.float32),
+        "skipped": np.array([tile.skipped for tile in run.tiles], np.bool_),
+    }
+    about: dict[str, Any] = {
+        "key": key,
+        "model": {**model.describe(), "precision": str(model.precision).removeprefix("torch.")},
+        "slide": {
+            "path": str(slide.path.resolve()),
+            "mpp": slide.known_mpp("--mpp"),
+            "width": slide.size[0],
+            "height": slide.size[1],
+        },
+        "grid": {"tile": plan.grid.tile, "overlap": plan.grid.overlap, "mpp": plan.mpp},
+        "tiles": tiles,
+        "settings": json.dumps(
+            {"segment": asdict(run.settings), "postprocess": asdict(settings)}, default=str
+        ),
+        "flags": FLAGS,
+    }
+    if classifier is not None:
+        about["classifier"] = classifier.info.model_dump_json()
+    return about
+
+
+def write_cellvit_files(slide: Slide, cells: Path) -> None:
+    """The layouts of the published code, in a folder named like the file of cells."""
+    grid, mpp = read_about(cells)["grid"], slide.known_mpp("--mpp")
+    tile, overlap = int(grid["tile"]), int(grid["overlap"])
+    facts = SlideFacts(slide.size, mpp, float(grid["mpp"]), None, tile, overlap)
+    write_reference_files(cells, cells.with_suffix(""), facts, kinds_of(cells))
+
+
+def kinds_of(cells: Path) -> tuple[str, ...]:
+    """Names of the kinds of a file of cells, background first."""
+    for _, obs in iterate_cells(cells, 1):
+        return tuple(str(name) for name in obs["kind"].cat.categories)
+    return ("background",)
+
+
+def write_kinds_geojson(path: Path, cells: Path) -> None:
+    """All cells of a file as GeoJSON, coloured by kind."""
+
+    def contours() -> Iterator[NDArray[np.float32]]:
+        for table, _ in iterate_cells(cells):
+            yield from (table.contour(i) for i in range(len(table)))
+
+    parts = [table.kind for table, _ in iterate_cells(cells)]
+    kinds = np.concatenate([np.zeros(0, np.uint8), *parts])
+    write_geojson(path, contours(), kinds, kinds_of(cells))
