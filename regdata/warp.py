@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.slide import Box, Pixels, Slide
+from regdata.resample import Pixels
+from regdata.slide import Box, Slide
 from regdata.transform import Points, Transform
 
 _BLOCK = 1024  # pixels a side warped at once; cv2.remap takes no more than 32767

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from coloured import MODEL, ByColour, slide_of, with_discs
+from coloured import HEMATOXYLIN, MODEL, ByColour, slide_of, with_discs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import TINY
@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from regdata.cells import BLURRED, EDGE, PEN, CellTable, concatenate
+from regdata.cellvit.config import VitEncoder
 from regdata.cellvit.inference import predict
 from regdata.cellvit.journal import Journal
 from regdata.cellvit.network import CellViT
@@ -294,6 +295,32 @@ def test_nothing_on_an_empty_slide_and_without_tissue() -> None:
     run = Segmentation(DISCS, MODEL, nowhere, SMALL)
     assert len(all_cells(run)) == 0
     assert run.tiles == []
+
+
+def test_a_nucleus_that_touches_opposite_sides_of_its_tile_is_kept() -> None:
+    """The published code drops it, or stops."""
+    rgb = np.full((120, 300, 3), 255, np.uint8)
+    rgb[50:64, 45:147] = HEMATOXYLIN
+    settings = SegmentSettings(Tiling(tile=96, overlap=32))  # one tile shows columns 48 to 144
+    cells = segment_image(slide_of(rgb), MODEL, settings)
+    assert len(cells) == 1
+    assert np.ptp(cells.vertices[:, 0]) > 90
+
+
+@pytest.mark.parametrize(("side", "patch"), [(256, 256 / 18), (1024, 1024 / 73)])
+def test_tokens_of_a_network_that_shrinks_its_input_lie_where_the_image_has_them(
+    side: int, patch: float
+) -> None:
+    """The published whole-slide code leaves out the 1022 / 1024."""
+    encoder = VitEncoder(
+        width=8, depth=4, heads=2, patch=14, image=28, taps=(1, 2, 3, 4), whole_patches=True
+    )
+    skips = ((4, 4, 4), (8, 8), (8,))
+    decoder = TINY.decoder.model_copy(update={"skips": skips})
+    network = CellViT(TINY.model_copy(update={"encoder": encoder, "decoder": decoder})).eval()
+    maps = predict(Model(network, "0", torch.device("cpu")), np.zeros((side, side, 3), np.uint8))
+    assert maps.nucleus.shape == (side, side)
+    assert maps.patch == pytest.approx(patch)
 
 
 MEMORY = """

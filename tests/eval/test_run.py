@@ -14,6 +14,6 @@ def test_a_published_head_of_another_network_is_refused_before_any_image(tmp_pat
     state = {name: torch.zeros(shape) for name, shape in shapes.items()}
     config = {"data.label_map": ["Mitotic", "Hard-Negative"]}
     torch.save({"model_state_dict": state, "config": config}, tmp_path / "head.pth")
-    nothing = AnnotatedSet("no images", ("Mitotic",), (), 0.25)
+    nothing = AnnotatedSet((), ("Mitotic", "Hard-Negative"), 0.25)
     with pytest.raises(RegdataError, match=r"expects tokens of width 1280 .* default have 256"):
         evaluate_classifier(tmp_path / "head.pth", nothing, EvaluationSettings(device="cpu"))
