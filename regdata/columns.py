@@ -1,11 +1,55 @@
 """Columns of a long table, collected in portions without a data frame per portion."""
-
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+
+_BLOCK = 1 << 18  # rows
+
+
+class Rows:
+    """Rows of one array, collected in portions.
+
+    They are copied into large blocks. Many small arrays that live long would lie between the
+    large ones that a run makes and drops all the time, and the memory of those could not be given
+    back.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[NDArray[Any]] = []
+        self._used = 0  # rows of the last block
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows; their type and width may change from one portion to the next."""
+        while True:
+            if self._blocks and self._fits(rows):
+                block = self._blocks[-1]
+                count = min(len(rows), len(block) - self._used)
+                block[self._used : self._used + count] = rows[:count]
+                self._used += count
+                rows = rows[count:]
+                if len(rows) == 0:
+                    return
+            if self._blocks:
+                self._blocks[-1] = self._blocks[-1][: self._used]
+            self._blocks.append(np.empty((_BLOCK, *rows.shape[1:]), rows.dtype))
+            self._used = 0
+
+    def array(self) -> NDArray[Any]:
+        """All rows in order; at least one portion must have come."""
+        *full, last = self._blocks
+        return np.concatenate([*full, last[: self._used]])
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return sum(map(len, self._blocks[:-1])) + self._used
+
+    def _fits(self, rows: NDArray[Any]) -> bool:
+        block = self._blocks[-1]
+        return bool(block.dtype == rows.dtype and block.shape[1:] == rows.shape[1:])
 
 
 class Columns:
@@ -21,20 +65,20 @@ class Columns:
     def __init__(self, categorical: Collection[str]) -> None:
         self._categorical = frozenset(categorical)
         self._values: dict[str, dict[Any, int]] = {}
-        self._portions: list[dict[str, list[NDArray[Any]]]] = []
+        self._portions: list[dict[str, Rows]] = []
 
     def append(self, count: int, columns: Mapping[str, Any]) -> None:
         """Add `count` rows; a column is an array of that length or one value for all."""
         rows = {name: self._rows(name, value, count) for name, value in columns.items()}
         if not self._portions or self._portions[-1].keys() != rows.keys():
-            self._portions.append({name: [] for name in rows})
+            self._portions.append({name: Rows() for name in rows})
         for name, value in rows.items():
             self._portions[-1][name].append(value)
 
     def frame(self) -> pd.DataFrame:
         """All rows in order, numbered from 0; a column is empty where a portion had none."""
         frames = [
-            pd.DataFrame({name: np.concatenate(parts) for name, parts in portion.items()})
+            pd.DataFrame({name: parts.array() for name, parts in portion.items()})
             for portion in self._portions
         ]
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
@@ -45,8 +89,7 @@ class Columns:
     def _rows(self, name: str, value: Any, count: int) -> NDArray[Any]:
         if name in self._categorical:
             return self._numbers(self._values.setdefault(name, {}), value, count)
-        # a copy: a view would keep all of what the rows were cut from
-        rows = np.array(value)
+        rows = np.asarray(value)
         return np.full(count, rows) if rows.ndim == 0 else rows
 
     def _numbers(self, values: dict[Any, int], value: Any, count: int) -> NDArray[np.int32]:

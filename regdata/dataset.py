@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from regdata.atomic import replacing
 from regdata.cells import CellTable
-from regdata.columns import Columns
+from regdata.columns import Columns, Rows
 from regdata.errors import RegdataError
 
 SCHEMA = 1
@@ -131,21 +131,21 @@ class DatasetWriter:
         self._tokens = _Stream(tokens)
         self._vertices = _Stream(vertices)
         self._columns = Columns(("slide", "patient", "label"))
-        self._xy: list[NDArray[np.float64]] = []
-        self._lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+        self._xy, self._lengths = Rows(), Rows()
+        self._lengths.append(np.zeros(1, np.int64))
 
     def append(self, cells: CellTable, columns: Mapping[str, Any] | None = None) -> None:
         """Add cells, with further columns of the same length or one value for all."""
         self._tokens.append(cells.tokens)
         self._vertices.append(cells.vertices)
-        self._xy.append(cells.xy.copy())
+        self._xy.append(cells.xy)
         self._lengths.append(np.diff(cells.offsets))
         own = {name: getattr(cells, name) for name in _COLUMNS}
         self._columns.append(len(cells), {**own, **(columns or {})})
 
     def finish(self, kinds: tuple[str, ...], about: Mapping[str, Any]) -> None:
         """Write everything that is not there already."""
-        if not self._xy:
+        if len(self._xy) == 0:
             self.append(CellTable.empty(self._width))
         self._tokens.flush()
         self._vertices.flush()
@@ -156,13 +156,13 @@ class DatasetWriter:
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(self._file, "obs", obs)
         write_elem(self._file, "var", var)
-        write_elem(self._file, "obsm", {"spatial": np.concatenate(self._xy)})
+        write_elem(self._file, "obsm", {"spatial": self._xy.array()})
         for name in ("varm", "layers", "obsp", "varp"):
             write_elem(self._file, name, {})
         _mark_group(self._file["uns"])
         _mark_group(self._file["uns/regdata"])
         _mark_group(self._file["uns/regdata/contours"])
-        offsets = np.cumsum(np.concatenate(self._lengths))
+        offsets = np.cumsum(self._lengths.array())
         write_elem(self._file, "uns/regdata/contours/offsets", offsets)
         for name, value in {"schema": SCHEMA, "versions": versions(), **about}.items():
             write_elem(self._file, f"uns/regdata/{name}", value)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regdata.columns import Columns
+from regdata.columns import Columns, Rows
 
 CATEGORICAL = ("slide", "label")
 
@@ -60,3 +60,20 @@ def test_what_was_added_may_change_afterwards() -> None:
     columns.append(2, {"a": values})
     values[:] = 0
     assert columns.frame()["a"].tolist() == [1, 2]
+
+
+def test_more_rows_than_a_block_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regdata.columns._BLOCK", 5)
+    rows = Rows()
+    portions = [np.arange(2 * n, dtype=np.float64).reshape(n, 2) for n in (3, 0, 4, 12, 1)]
+    for portion in portions:
+        rows.append(portion)
+    assert len(rows) == 20
+    assert np.array_equal(rows.array(), np.concatenate(portions))
+
+
+def test_no_rows_keep_their_type() -> None:
+    rows = Rows()
+    rows.append(np.zeros((0, 2), np.float32))
+    assert rows.array().shape == (0, 2)
+    assert rows.array().dtype == np.float32

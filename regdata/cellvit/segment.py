@@ -17,9 +17,11 @@ from regdata.cellvit.quality import QualityLimits, TileQuality
 from regdata.cellvit.seams import SeamResolver
 from regdata.cellvit.stream import Resources, TileCells, detect_tiles
 from regdata.cellvit.weights import Model
+from regdata.memory import give_back
 from regdata.progress import Progress, silent
 from regdata.slide import Slide
 
+_TRIM_EVERY = 8  # tiles
 _FLAGS = {"blurred": BLURRED, "fold": FOLD, "pen": PEN}
 
 
@@ -120,6 +122,8 @@ class Segmentation:
                     yield self._to_slide(seams.add(cells, *place))
                 done += 1
                 progress(done / total)
+                if done % _TRIM_EVERY == 0:
+                    give_back()
             yield self._to_slide(seams.finish_row(row))
         yield self._to_slide(seams.finish_row(grid.shape[0] - 1))
         progress(1.0)
