@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ def painted(mask: NDArray[np.uint8], value: int = 1) -> tuple[NDArray[np.int32],
     return out, parts.count
 
 
+@settings(deadline=None)
 @given(masks)
 def test_parts_are_those_of_scipy_in_the_same_order(mask: NDArray[np.uint8]) -> None:
     for value in (0, 1):
@@ -31,6 +32,7 @@ def test_parts_are_those_of_scipy_in_the_same_order(mask: NDArray[np.uint8]) -> 
         assert np.array_equal(area[1:], np.bincount(expected.ravel(), minlength=1)[1:])
 
 
+@settings(deadline=None)
 @given(masks)
 def test_holes_are_those_of_scipy(mask: NDArray[np.uint8]) -> None:
     before = mask.copy()

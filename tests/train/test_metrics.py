@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regdata.train.metrics import auroc, auroc_per_class
@@ -31,6 +31,7 @@ def test_cases(scores, positive, area):
     assert found == pytest.approx(area, nan_ok=True)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))
 def test_agrees_with_all_pairs(rows):
     scores = np.array([s for s, _ in rows], np.float32)
