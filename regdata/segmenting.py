@@ -216,6 +216,9 @@ def _journal(
         )
     start = Journal.create if options.overwrite else Journal.open
     with start(path, key, token_width) as journal:
+        # what a killed run left; nobody else writes this output while the journal is ours
+        for part in path.parent.glob(f".{output.name}.*.part"):
+            part.unlink()
         try:
             yield journal
         except BaseException:
