@@ -3,7 +3,7 @@
     python benchmarks/segmentation.py [consep/test] [--model FILE]
 
 Per-image means with bootstrap intervals over images. bPQ pairs nuclei at IoU > 0.5; the detection
-F1 pairs centroids one-to-one within 12 px (3 µm).
+F1 pairs centroids one-to-one within 12 px (3 µm). `regdata evaluate-segmentation` gives more.
 """
 
 import argparse
@@ -11,36 +11,31 @@ import time
 from pathlib import Path
 
 import numpy as np
-from data import Annotated, data_folder, load_annotated
-from numpy.typing import NDArray
+from data import data_folder
 
-from regdata.cellvit.inference import detect
 from regdata.cellvit.weights import Model, load_model
-from regdata.eval.matching import match_points
+from regdata.eval.image_score import score_image
+from regdata.eval.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.eval.intervals import estimates, image_weights, weighted_means
+from regdata.eval.segmentation import find_nuclei
+
+MPP = 0.25
+RADIUS = 12.0
+NAMES = {"dice": "Dice", "bpq": "bPQ", "f1": "detection F1 (12 px)"}
 
 
-def panoptic_quality(truth: NDArray[np.int32], found: NDArray[np.int32]) -> float:
-    """Binary PQ of two instance maps (Kirillov et al., 2019)."""
-    rows, columns = int(truth.max()) + 1, int(found.max()) + 1
-    joint = np.bincount(truth.ravel() * np.int64(columns) + found.ravel(), minlength=rows * columns)
-    joint = joint.reshape(rows, columns)
-    sizes, others = joint.sum(1, keepdims=True), joint.sum(0, keepdims=True)
-    iou = (joint / np.maximum(sizes + others - joint, 1))[1:, 1:]
-    matched = iou[iou > 0.5]
-    nuclei = (sizes[1:] > 0).sum() + (others[:, 1:] > 0).sum()
-    return float(2 * matched.sum() / max(1, nuclei))
-
-
-def score(model: Model, image: Annotated) -> tuple[float, float, float, float]:
+def score(model: Model, image: AnnotatedNuclei) -> list[float]:
     """Dice, bPQ, detection F1 and CPU seconds of one image."""
     start = time.process_time()
-    instances, cells = detect(model, image.rgb)
+    found = find_nuclei(model, image.rgb, MPP)
     spent = time.process_time() - start
-    a, b = image.instances > 0, instances > 0
-    dice = 2 * (a & b).sum() / max(1, a.sum() + b.sum())
-    pairs = len(match_points(image.xy, cells.xy, 12.0))
-    f1 = 2 * pairs / max(1, len(image.xy) + len(cells))
-    return float(dice), panoptic_quality(image.instances, instances), f1, spent
+    metrics = score_image(image, found, RADIUS).metrics()
+    values = [metrics[name] for name in NAMES]
+    return [*(np.nan if value is None else value for value in values), spent]
+
+
+def _fixed(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def main() -> None:
@@ -50,14 +45,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     arguments = parser.parse_args()
     model = load_model(arguments.model)
-    images = load_annotated(data_folder() / arguments.folder)
-    scores = np.array([score(model, image) for image in images])
-    rng = np.random.default_rng(0)
-    drawn = scores[rng.integers(0, len(scores), (1000, len(scores)))].mean(1)
-    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
-    print(f"{arguments.folder}: {len(images)} images, model {model.sha256[:12]}")
-    for i, name in enumerate(("Dice", "bPQ", "detection F1 (12 px)", "CPU s per image")):
-        print(f"{name:22s} {scores[:, i].mean():.3f}  [{low[i]:.3f}, {high[i]:.3f}]")
+    paths = find_annotated(data_folder() / arguments.folder)
+    scores = np.array([score(model, load_nuclei(path)) for path in paths])
+    columns = estimates(weighted_means(scores, image_weights(len(scores), 1000, 0)))
+    print(f"{arguments.folder}: {len(paths)} images, model {model.sha256[:12]}")
+    for name, column in zip((*NAMES.values(), "CPU s per image"), columns, strict=True):
+        print(f"{name:22s} {_fixed(column.value)}  [{_fixed(column.low)}, {_fixed(column.high)}]")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""Means over images with bootstrap intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Double = NDArray[np.float64]
+
+_LOW, _HIGH = 2.5, 97.5  # percentiles
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value over a set of images, and its 95 % interval; None where it is undefined."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+def image_weights(images: int, draws: int, seed: int) -> Double:
+    """How often each image counts: (1 + draws, images), the first row once each, others drawn.
+
+    A single image has no drawn rows, and so no interval.
+    """
+    once = np.ones((1, images))
+    if images < 2:
+        return once
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(images, np.full(images, 1 / images), size=draws)
+    return np.concatenate([once, drawn])
+
+
+def weighted_means(values: Double, weights: Double) -> Double:
+    """(B, K) means of (images, K) values under each row of weights; NaN values are left out."""
+    known = np.isfinite(values)
+    return ratio(weights @ np.where(known, values, 0.0), weights @ known)
+
+
+def ratio(above: Double, below: Double) -> Double:
+    """Quotient of two arrays, NaN where the denominator is 0."""
+    result: Double = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
+    np.divide(above, below, out=result, where=below > 0)
+    return result
+
+
+def row_means(values: Double) -> Double:
+    """(B, 1) mean of each row without its NaN."""
+    known = np.isfinite(values)
+    sums = np.where(known, values, 0.0).sum(axis=1, keepdims=True)
+    return ratio(sums, known.sum(axis=1, keepdims=True).astype(np.float64))
+
+
+def estimates(values: Double) -> tuple[Estimate, ...]:
+    """One estimate per column; row 0 is the value, the other rows are the bootstrap draws."""
+    return tuple(_estimate(column[0], column[1:]) for column in values.T)
+
+
+def _estimate(value: float, drawn: Double) -> Estimate:
+    known = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value):
+        return Estimate(None)
+    if len(known) == 0:
+        return Estimate(float(value))
+    low, high = np.percentile(known, (_LOW, _HIGH))
+    return Estimate(float(value), float(low), float(high))
