@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
+from regdata.cli_evaluate import evaluate_segmentation
 from regdata.cli_models import models
 from regdata.cli_segment import segment
+from regdata.cli_train_segmentation import train_segmentation
 from regdata.errors import RegdataError
 
 _PATH = click.Path(path_type=Path)
@@ -145,8 +147,10 @@ def demo(folder: Path, size: int, seed: int, device: str) -> None:
     click.echo(f"{page}: open it in a browser")
 
 
+main.add_command(evaluate_segmentation)
 main.add_command(segment)
 main.add_command(models)
+main.add_command(train_segmentation)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Columns of a long table, collected in portions without a data frame per portion."""
+
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
 
 _BLOCK = 1 << 18  # rows
 

@@ -1,12 +1,64 @@
 """Losses of the CellViT recipe, on logits, each a mean over the images that have the label."""
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 
+class LossConfig(BaseModel):
+    """Weights of the terms; the defaults made the built-in model.
+
+    Attributes
+    ----------
+    np_focal_tversky, np_dice, np_cross_entropy
+        Of the binary branch.
+    hv_mse, hv_gradient
+        Of the HV branch.
+    nt_focal_tversky, nt_dice, nt_cross_entropy
+        Of the type branch.
+    tissue
+        Cross-entropy of the tissue head, where the network has one.
+    regression
+        Squared error of the second HV map, where the network has one.
+    dice_sum
+        Add Dice over the channels instead of taking the mean: the factor by which CellViT's
+        Dice weighs more than the same weight here.
+    double_softmax
+        CellViT's Focal Tversky takes the softmax of what is a softmax already, so that no
+        probability leaves 0.27..0.73 with two classes. Only for parity in training.
+    transposed_gradient
+        HoVer-Net and CellViT differentiate channel 0 (x) along y and channel 1 (y) along x. Only
+        for parity in training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    np_focal_tversky: float = Field(1.0, ge=0)
+    np_dice: float = Field(1.0, ge=0)
+    np_cross_entropy: float = Field(0.0, ge=0)
+    hv_mse: float = Field(2.5, ge=0)
+    hv_gradient: float = Field(8.0, ge=0)
+    nt_focal_tversky: float = Field(0.5, ge=0)
+    nt_dice: float = Field(0.2, ge=0)
+    nt_cross_entropy: float = Field(0.5, ge=0)
+    tissue: float = Field(0.1, ge=0)
+    regression: float = Field(1.0, ge=0)
+    dice_sum: bool = False
+    double_softmax: bool = False
+    transposed_gradient: bool = False
+
+    @classmethod
+    def cellvit(cls, parity: bool = False) -> "LossConfig":
+        """CellViT's published weights (Hörst et al., 2024), with `parity` its quirks as well."""
+        return cls(dice_sum=True, double_softmax=parity, transposed_gradient=parity)
+
+
+DEFAULT = LossConfig()
+
+
 def focal_tversky(probability: Tensor, target: Tensor) -> Tensor:
-    """Focal Tversky loss (Abraham & Khan, 2019) with alpha 0.7, beta 0.3, gamma 4/3.
+    """Focal Tversky loss (Abraham & Khan, 2019) with alpha 0.7, beta 0.3, gamma 4/3: (B,).
 
     Parameters
     ----------
@@ -16,7 +68,7 @@ def focal_tversky(probability: Tensor, target: Tensor) -> Tensor:
     hit, miss, false = _overlap(probability, target)
     tversky = (hit + 1e-6) / (hit + 0.7 * miss + 0.3 * false + 1e-6)
     # the power has an infinite slope at 0, where a class is absent and ruled out
-    return ((1 - tversky).clamp_min(1e-6) ** 0.75).mean(1)  # (B,), exponent 1 / gamma
+    return ((1 - tversky).clamp_min(1e-6) ** 0.75).mean(1)  # exponent 1 / gamma
 
 
 def dice(probability: Tensor, target: Tensor) -> Tensor:
@@ -42,7 +94,9 @@ def gradient_kernels(device: torch.device) -> Tensor:
     return torch.stack([x / squared, y / squared])[:, None]
 
 
-def gradient_error(hv: Tensor, target: Tensor, foreground: Tensor) -> Tensor:
+def gradient_error(
+    hv: Tensor, target: Tensor, foreground: Tensor, transposed: bool = False
+) -> Tensor:
     """Mean squared error of the gradients of the HV maps inside nuclei: (B,).
 
     Channel 0 is differentiated along x and channel 1 along y; it is the gradient's jump between
@@ -54,48 +108,93 @@ def gradient_error(hv: Tensor, target: Tensor, foreground: Tensor) -> Tensor:
         (B, 2, H, W).
     foreground
         (B, H, W), 1 inside nuclei.
+    transposed
+        Channel 0 along y and channel 1 along x instead, as HoVer-Net does.
     """
     kernels = gradient_kernels(hv.device)
+    kernels = kernels.flip(0) if transposed else kernels
     difference = F.conv2d(hv - target, kernels, padding=2, groups=2)
     masked = difference**2 * foreground[:, None]
     return masked.sum((1, 2, 3)) / (2 * foreground.sum((1, 2)) + 1e-8)
 
 
-def cellvit_loss(output: dict[str, Tensor], target: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weighted terms of one batch.
+def cellvit_loss(
+    output: dict[str, Tensor], target: dict[str, Tensor], config: LossConfig = DEFAULT
+) -> dict[str, Tensor]:
+    """The weighted terms of one batch, in float32 whatever the precision of the network.
 
     Parameters
     ----------
     output
         Logits of the network.
     target
-        `instances` (B, H, W) bool-like, `hv` (B, 2, H, W), `types` (B, H, W) int,
-        `hv_weight` (B,) and `type_weight` (B,): 0 where an image has no such label.
+        `foreground` (B, H, W) bool-like, `hv` (B, 2, H, W), `types` (B, H, W) int,
+        `hv_weight` (B,) and `type_weight` (B,): 0 where an image has no such label; for a tissue
+        head `tissue` (B,) int, -1 where it is not known.
+    config
+        Weights.
 
     Returns
     -------
     dict
-        `np`, `hv`, `nt`: scalars; their sum is the loss.
+        `np`, `hv`, `nt`, with a tissue head `tissue`, with a regression branch `regression`:
+        scalars, their sum is the loss. Each is a sum over the images that have the label,
+        divided by all, so that few labels are not a louder voice.
     """
-    foreground = target["foreground"].float()
-    np_target = torch.stack([1 - foreground, foreground], 1)
-    np_prob = output["nuclei_binary_map"].float().softmax(1)
-    hv = output["hv_map"].float()
-    squared = ((hv - target["hv"]) ** 2).mean((1, 2, 3))
-    hv_loss = 2.5 * squared + 8.0 * gradient_error(hv, target["hv"], foreground)
-    logits = output["nuclei_type_map"].float()
-    nt_prob = logits.softmax(1)
-    nt_target = F.one_hot(target["types"], logits.shape[1]).permute(0, 3, 1, 2).float()
-    nt_loss = (
-        0.5 * F.cross_entropy(logits, target["types"], reduction="none").mean((1, 2))
-        + 0.2 * dice(nt_prob, nt_target)
-        + 0.5 * focal_tversky(nt_prob, nt_target)
-    )
-    return {
-        "np": (focal_tversky(np_prob, np_target) + dice(np_prob, np_target)).mean(),
-        "hv": _weighted_mean(hv_loss, target["hv_weight"]),
-        "nt": _weighted_mean(nt_loss, target["type_weight"]),
-    }
+    with torch.autocast(output["hv_map"].device.type, enabled=False):
+        foreground = target["foreground"].float()
+        np_target = torch.stack([1 - foreground, foreground], 1)
+        weights = config.np_focal_tversky, config.np_dice, config.np_cross_entropy
+        np_loss = _region_loss(output["nuclei_binary_map"], np_target, weights, config)
+        classes = output["nuclei_type_map"].shape[1]
+        nt_target = F.one_hot(target["types"], classes).permute(0, 3, 1, 2).float()
+        weights = config.nt_focal_tversky, config.nt_dice, config.nt_cross_entropy
+        nt_loss = _region_loss(output["nuclei_type_map"], nt_target, weights, config)
+        hv_loss = _hv_loss(output["hv_map"].float(), target["hv"], foreground, config)
+        terms = {
+            "np": np_loss.mean(),
+            "hv": _weighted_mean(hv_loss, target["hv_weight"]),
+            "nt": _weighted_mean(nt_loss, target["type_weight"]),
+        }
+        if "tissue_types" in output and "tissue" in target:
+            terms["tissue"] = config.tissue * _tissue_loss(output["tissue_types"], target["tissue"])
+        if "regression_map" in output:
+            squared = _squared_error(output["regression_map"].float(), target["hv"])
+            terms["regression"] = config.regression * _weighted_mean(squared, target["hv_weight"])
+    return terms
+
+
+def _region_loss(
+    logits: Tensor, target: Tensor, weights: tuple[float, float, float], config: LossConfig
+) -> Tensor:
+    """Weighted Focal Tversky, Dice and cross-entropy, (B,), of (B, C, H, W)."""
+    logits = logits.float()
+    probability = logits.softmax(1)
+    loss = torch.zeros(len(logits), device=logits.device)
+    if weights[0]:
+        sharp = probability.softmax(1) if config.double_softmax else probability
+        loss = loss + weights[0] * focal_tversky(sharp, target)
+    if weights[1]:
+        channels = logits.shape[1] if config.dice_sum else 1
+        loss = loss + weights[1] * channels * dice(probability, target)
+    if weights[2]:
+        entropy = F.cross_entropy(logits, target.argmax(1), reduction="none")
+        loss = loss + weights[2] * entropy.mean((1, 2))
+    return loss
+
+
+def _hv_loss(hv: Tensor, target: Tensor, foreground: Tensor, config: LossConfig) -> Tensor:
+    gradient = gradient_error(hv, target, foreground, config.transposed_gradient)
+    return config.hv_mse * _squared_error(hv, target) + config.hv_gradient * gradient
+
+
+def _squared_error(values: Tensor, target: Tensor) -> Tensor:
+    return ((values - target) ** 2).mean((1, 2, 3))
+
+
+def _tissue_loss(logits: Tensor, tissue: Tensor) -> Tensor:
+    entropy = F.cross_entropy(logits.float(), tissue, ignore_index=-1, reduction="sum")
+    return entropy / len(tissue)
 
 
 def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:

@@ -1,123 +1,30 @@
-"""Train the built-in segmentation network: `python -m regdata.train.segmentation --data DIR`."""
+"""Training a segmentation network by a recipe: `regdata train-segmentation`."""
 
-import copy
-import json
+import csv
 import logging
-import math
+import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import click
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import distributed
 
-from regdata.cellvit.config import CellViTConfig
+from regdata.atomic import replacing
 from regdata.cellvit.network import CellViT
-from regdata.train.losses import cellvit_loss
-from regdata.train.nuclei import SOURCES, prefetch, split
+from regdata.progress import Progress, silent
+from regdata.train.nuclei import open_crops, prefetch
+from regdata.train.recipe import Recipe
+from regdata.train.sources import Annotated
+from regdata.train.trainer import Trainer, new_trainer, processes, train_step
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY = 200
-"""Steps between checkpoints."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Settings of a training run; the defaults made the built-in model."""
-
-    steps: int = 2300
-    batch: int = 8
-    crop: int = 256
-    lr: float = 1e-3
-    warm_up: int = 150
-    decay: float = 0.4
-    weight_decay: float = 0.01
-    ema: float = 0.998
-    seed: int = 7
-
-
-def learning_rate(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, constant, then a cosine to zero over the last `decay` of the steps."""
-    start = recipe.steps * (1 - recipe.decay)
-    if step < recipe.warm_up:
-        return recipe.lr * (step + 1) / recipe.warm_up
-    if step < start:
-        return recipe.lr
-    share = (step - start) / (recipe.steps - start)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * share))
-
-
-@dataclass
-class Trainer:
-    """The state of a run: network, averaged network, optimiser and the step reached."""
-
-    network: CellViT
-    average: CellViT
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint to resume from; complete or not at all."""
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-        }
-        torch.save(state, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
-
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint."""
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
-
-
-def new_trainer(config: CellViTConfig, recipe: Recipe) -> Trainer:
-    """A fresh network from the recipe's seed."""
-    torch.manual_seed(recipe.seed)
-    network = CellViT(config).to(memory_format=torch.channels_last)
-    decay = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": decay, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.85, 0.95))
-    return Trainer(network, copy.deepcopy(network).eval(), optimiser)
-
-
-def train_step(trainer: Trainer, batch: dict[str, Tensor], recipe: Recipe) -> dict[str, float]:
-    """One step of the optimiser and of the average; returns the loss terms."""
-    for group in trainer.optimiser.param_groups:
-        group["lr"] = learning_rate(trainer.step, recipe)
-    trainer.network.train()
-    image = batch["image"].contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
-        output = trainer.network(image)
-    terms = cellvit_loss(output, batch)
-    trainer.optimiser.zero_grad()
-    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(trainer.network.parameters(), 1.0)
-    if torch.isfinite(norm):  # one bad batch must not spoil the run
-        trainer.optimiser.step()
-    # the average warms up with the run, so that it forgets the random start
-    keep = min(recipe.ema, (1 + trainer.step) / (10 + trainer.step))
-    with torch.no_grad():
-        live = trainer.network.state_dict()
-        for name, value in trainer.average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(live[name], 1 - keep)
-            else:
-                value.copy_(live[name])
-    trainer.step += 1
-    return {name: value.item() for name, value in terms.items()}
+Check = Callable[[CellViT, Sequence[Annotated]], Mapping[str, float]]
+"""Scores a network on held-out images."""
+_EVERY = 20  # steps whose mean loss is one row of the metrics
 
 
 def export(network: CellViT, path: Path) -> None:
@@ -130,44 +37,146 @@ def export(network: CellViT, path: Path) -> None:
         name: (value.half() if value.ndim > 1 else value).contiguous().clone()
         for name, value in network.state_dict().items()
     }
-    save_file(state, path, metadata={"regdata": network.config.model_dump_json()})
+    with replacing(path) as part:
+        save_file(state, part, metadata={"regdata": network.config.model_dump_json()})
 
 
-def run(data: Path, folder: Path, recipe: Recipe) -> None:
-    """Train, resuming from `folder`, until the recipe's last step; writes `model.safetensors`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "checkpoint.pt"
-    trainer = new_trainer(CellViTConfig(), recipe)
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2))
-    sampler, _ = split(data, SOURCES, recipe.crop)
-    start = time.perf_counter()
-    steps = range(trainer.step, recipe.steps)
-    for batch in prefetch(sampler, recipe.batch, recipe.seed, steps):
-        terms = train_step(trainer, batch, recipe)
-        if trainer.step % 20 == 0:
-            spent = (time.perf_counter() - start) / (trainer.step - steps.start)
-            log.info("%d %s %.2f s/step", trainer.step, _format(terms), spent)
-        if trainer.step % SAVE_EVERY == 0 or trainer.step == recipe.steps:
-            trainer.save(checkpoint)
-            export(trainer.average, folder / "model.safetensors")
+def train_segmentation(
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+    check: Check | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Train by a recipe, going on from what `folder` holds, until its last step.
+
+    Started by `torchrun`, every process draws crops of its own and gradients are shared; the
+    first process writes.
+
+    Parameters
+    ----------
+    recipe
+        What to do.
+    folder
+        Takes `checkpoint.pt`, `metrics.csv`, `recipe.json` and, in the end and at every
+        checkpoint, `model.safetensors`.
+    check
+        Scores of the averaged network on the held-out images, written to the metrics.
+
+    Returns
+    -------
+    Path
+        `model.safetensors`.
+
+    Raises
+    ------
+    RegdataError
+        The sources, the files of weights or the folder's checkpoint do not fit.
+    """
+    rank, world = processes()
+    config = recipe.network.config().model_copy(update={"name": recipe.name})
+    crops, held_out = open_crops(
+        recipe.sources, recipe.crop, config, recipe.augment, recipe.balance
+    )
+    watched = [image for images in held_out for image in images]
+    with _together(world, device):
+        trainer = new_trainer(recipe, config, device)
+        checkpoint = folder / "checkpoint.pt"
+        if checkpoint.exists():
+            trainer.load(checkpoint)
+        if rank == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / "recipe.json") as part:
+                part.write_text(recipe.model_dump_json(indent=2))
+        metrics = Metrics(folder / "metrics.csv", trainer.step) if rank == 0 else None
+        steps = range(trainer.step, recipe.schedule.steps)
+        for batch in prefetch(crops, recipe.batch, recipe.seed, steps, rank):
+            terms = train_step(trainer, batch)
+            progress(trainer.step / recipe.schedule.steps)
+            if metrics is not None:
+                metrics.add(trainer.step, terms)
+                _now_and_then(trainer, metrics, folder, check, watched)
+    return folder / "model.safetensors"
 
 
-def _format(terms: dict[str, float]) -> str:
-    return " ".join(f"{name} {value:.3f}" for name, value in terms.items())
+def _now_and_then(
+    trainer: Trainer,
+    metrics: "Metrics",
+    folder: Path,
+    check: Check | None,
+    watched: Sequence[Annotated],
+) -> None:
+    """Scores and checkpoints, when their step has come."""
+    recipe, last = trainer.recipe, trainer.step == trainer.recipe.schedule.steps
+    if check is not None and watched and (last or trainer.step % recipe.check_every == 0):
+        metrics.scores(trainer.step, check(trainer.average, watched))
+    if last or trainer.step % recipe.save_every == 0:
+        metrics.flush()
+        trainer.save(folder / "checkpoint.pt")
+        export(trainer.average, folder / "model.safetensors")
 
 
-@click.command()
-@click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-@click.option("--steps", default=Recipe.steps, show_default=True)
-@click.option("--seed", default=Recipe.seed, show_default=True)
-def main(data: Path, output: Path, steps: int, seed: int) -> None:
-    """Train the built-in segmentation network on annotated nuclei; a rerun resumes."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run(data, output, Recipe(steps=steps, seed=seed))
+class Metrics:
+    """Losses and scores of a run as a table: step, name, value.
+
+    Parameters
+    ----------
+    path
+        A CSV file; rows after `step`, of steps that are done again, are dropped.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self._path = path
+        self._rows = [row for row in _read(path) if int(row[0]) <= step]
+        self._recent: list[Mapping[str, float]] = []
+        self._since = time.perf_counter()
+        self.flush()
+
+    def add(self, step: int, terms: Mapping[str, float]) -> None:
+        """Take the terms of one step's loss; their means become rows now and then."""
+        self._recent.append(terms)
+        if step % _EVERY:
+            return
+        spent = (time.perf_counter() - self._since) / len(self._recent)
+        for name in self._recent[0]:
+            mean = sum(terms[name] for terms in self._recent) / len(self._recent)
+            self._rows.append((str(step), f"loss/{name}", f"{mean:.5f}"))
+        self._rows.append((str(step), "seconds", f"{spent:.3f}"))
+        self._recent, self._since = [], time.perf_counter()
+        self.flush()
+
+    def scores(self, step: int, scores: Mapping[str, float]) -> None:
+        """Take the scores on the held-out images."""
+        self._rows += [(str(step), f"held out/{k}", f"{v:.5f}") for k, v in scores.items()]
+        log.info("%d %s", step, " ".join(f"{k} {v:.3f}" for k, v in scores.items()))
+        self._since = time.perf_counter()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the table."""
+        with replacing(self._path) as part, part.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("step", "name", "value"))
+            writer.writerows(self._rows)
 
 
-if __name__ == "__main__":
-    main()
+def _read(path: Path) -> list[tuple[str, ...]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [tuple(row) for row in list(csv.reader(file))[1:]]
+
+
+@contextmanager
+def _together(world: int, device: torch.device) -> Iterator[None]:
+    """The group of processes that `torchrun` started, if there are several."""
+    if world == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()

@@ -61,7 +61,7 @@ PUBLISHED = (
     Variant("HistoPLUS-20x", None, "H0-mini ViT-B/14", 142_157_331, 14, "0.5", 768, *_HISTOPLUS),
 )
 
-_PANNUKE = ("Background", "Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
+PANNUKE = ("Background", "Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
 _HISTOPLUS_CLASSES = (
     "Background",
     "Cancer cell",
@@ -80,7 +80,7 @@ _HISTOPLUS_CLASSES = (
     "Minor Stromal Cell",
 )
 _H0_MEAN, _H0_STD = (0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517)
-_TAPS = {12: (3, 6, 9, 12), 24: (6, 12, 18, 24), 32: (8, 16, 24, 32)}
+TAPS = {12: (3, 6, 9, 12), 24: (6, 12, 18, 24), 32: (8, 16, 24, 32)}
 
 
 def published_decoder(token_width: int) -> Decoder:
@@ -174,22 +174,22 @@ def _encoder(shapes: Shapes, settings: Settings) -> tuple[str, Encoder]:
     depth = 1 + max(int(m[1]) for n in shapes if (m := re.match(r"encoder\.blocks\.(\d+)\.", n)))
     if "encoder.neck.0.weight" in shapes:
         heads, letter = {768: (12, "B"), 1024: (16, "L"), 1280: (16, "H")}.get(width, (0, "?"))
-        _require(heads > 0 and depth in _TAPS, f"a SAM encoder of width {width}, depth {depth}")
+        _require(heads > 0 and depth in TAPS, f"a SAM encoder of width {width}, depth {depth}")
         return f"CellViT-SAM-{letter}", SamEncoder(
-            width=width, depth=depth, heads=heads, taps=_TAPS[depth]
+            width=width, depth=depth, heads=heads, taps=TAPS[depth]
         )
     registers = shapes.get("encoder.reg_token", (1, 0))[1]
     side = math.isqrt(shapes["encoder.pos_embed"][1] - 1 - registers)
     image = side * patch
     if "encoder.blocks.0.ls1.gamma" in shapes:
-        _require(depth in _TAPS, f"a ViT of depth {depth} with layer scale")
+        _require(depth in TAPS, f"a ViT of depth {depth} with layer scale")
         vit = VitEncoder(
             width=width,
             depth=depth,
             heads=16,
             patch=patch,
             image=image,
-            taps=_TAPS[depth],
+            taps=TAPS[depth],
             layer_scale=True,
         )
         if patch == 16:
@@ -215,7 +215,7 @@ def _encoder(shapes: Shapes, settings: Settings) -> tuple[str, Encoder]:
 def _generic(width: int, depth: int, settings: Settings) -> tuple[int, tuple[int, int, int, int]]:
     """Heads and taps of a plain ViT, which no shape tells."""
     if (width, depth) == (384, 12):
-        return 6, _TAPS[12]
+        return 6, TAPS[12]
     heads, taps = settings.get("model.num_heads"), settings.get("model.extract_layers")
     _require(
         isinstance(heads, int) and isinstance(taps, list | tuple) and len(taps) == 4,
@@ -239,8 +239,8 @@ def _classes(count: int, settings: Settings) -> tuple[str, ...]:
     }
     if sorted(named) == list(range(count)):
         return tuple(named[i] for i in range(count))
-    if count == len(_PANNUKE):
-        return _PANNUKE
+    if count == len(PANNUKE):
+        return PANNUKE
     return ("Background", *(f"class {i}" for i in range(1, count)))
 
 

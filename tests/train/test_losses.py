@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from regdata.train.losses import (
+    LossConfig,
     cellvit_loss,
     dice,
     focal_tversky,
@@ -106,3 +107,118 @@ def test_the_hv_weight_scales_one_image() -> None:
     quarter = cellvit_loss(*batch(0.25, 1.0))["hv"].item()
     assert quarter == pytest.approx(none + 0.25 * (full - none), rel=1e-5)
     assert full > none > 0
+
+
+def test_defaults_are_the_published_weights() -> None:
+    published = LossConfig.cellvit()
+    assert published == LossConfig(dice_sum=True)
+    assert LossConfig.cellvit(parity=True) == LossConfig(
+        dice_sum=True, double_softmax=True, transposed_gradient=True
+    )
+    weights = [v for v in published.model_dump().values() if not isinstance(v, bool)]
+    assert weights == [1, 1, 0, 2.5, 8, 0.5, 0.2, 0.5, 0.1, 1]
+
+
+NOTHING = LossConfig.model_validate(
+    {name: 0.0 for name, f in LossConfig.model_fields.items() if f.annotation is float}
+)
+
+
+def only(**weights: object) -> LossConfig:
+    return LossConfig.model_validate({**NOTHING.model_dump(), **weights})
+
+
+def by_hand() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """One image of 2x2, the upper half nucleus of type 1; logits that say nothing."""
+    output = {
+        "nuclei_binary_map": torch.zeros(1, 2, 2, 2),
+        "hv_map": torch.full((1, 2, 2, 2), 0.5),
+        "nuclei_type_map": torch.zeros(1, 2, 2, 2),
+        "tissue_types": torch.zeros(1, 4),
+        "regression_map": torch.full((1, 2, 2, 2), 3.0),
+    }
+    mask = torch.tensor([[[True, True], [False, False]]])
+    target = {
+        "foreground": mask,
+        "hv": torch.zeros(1, 2, 2, 2),
+        "types": mask.long(),
+        "hv_weight": torch.ones(1),
+        "type_weight": torch.ones(1),
+        "tissue": torch.tensor([2]),
+    }
+    return output, target
+
+
+LOG2 = 0.693147
+DICE = 1 - 2.001 / 4.001
+
+
+@pytest.mark.parametrize(
+    ("config", "term", "expected"),
+    [
+        (only(np_cross_entropy=2), "np", 2 * LOG2),
+        (only(np_dice=3), "np", 3 * DICE),
+        (only(np_dice=3, dice_sum=True), "np", 6 * DICE),
+        (only(np_focal_tversky=2), "np", 2 * 0.5**0.75),
+        (only(nt_cross_entropy=2), "nt", 2 * LOG2),
+        (only(nt_dice=1), "nt", DICE),
+        (only(nt_focal_tversky=1), "nt", 0.5**0.75),
+        (only(hv_mse=2.5), "hv", 2.5 * 0.25),
+        (only(tissue=0.1), "tissue", 0.1 * 2 * LOG2),
+        (only(regression=2), "regression", 18),
+    ],
+)
+def test_each_weight_by_hand(config: LossConfig, term: str, expected: float) -> None:
+    terms = cellvit_loss(*by_hand(), config)
+    assert terms.pop(term).item() == pytest.approx(expected, rel=1e-4)
+    assert all(value.item() == 0 for value in terms.values())
+
+
+def test_double_softmax_by_hand() -> None:
+    output, target = by_hand()
+    right = torch.where(target["foreground"], 50.0, -50.0)
+    output["nuclei_binary_map"] = torch.stack([-right, right], 1)
+    plain = cellvit_loss(output, target, only(np_focal_tversky=1))["np"].item()
+    twice = cellvit_loss(output, target, only(np_focal_tversky=1, double_softmax=True))["np"]
+    assert plain < 1e-3
+    # the right answers have 0.7311 of 1: hit 2 p, miss and false 2 (1 - p)
+    assert twice.item() == pytest.approx((1 - 0.731059) ** 0.75, rel=1e-3)
+
+
+def test_transposed_gradients_swap_the_axes() -> None:
+    target = torch.zeros(1, 2, 9, 9)
+    along_x = target.clone()
+    along_x[0, 0] = torch.arange(9.0)
+    centre = torch.zeros(1, 9, 9)
+    centre[0, 4, 4] = 1
+    assert gradient_error(along_x, target, centre, transposed=True).item() < 1e-6
+    output, labels = batch(1.0, 1.0)
+    both = (
+        cellvit_loss(output, labels, only(hv_gradient=1, transposed_gradient=t))["hv"].item()
+        for t in (False, True)
+    )
+    assert next(both) != pytest.approx(next(both), rel=1e-3)
+
+
+def test_unknown_tissues_do_not_train() -> None:
+    output, target = batch(1.0, 1.0)
+    logits = output["tissue_types"] = torch.randn(2, 19).requires_grad_()
+    assert "tissue" not in cellvit_loss(output, target)
+    target["tissue"] = torch.tensor([-1, 4])
+    cellvit_loss(output, target)["tissue"].backward()
+    assert logits.grad is not None
+    assert not logits.grad[0].any()
+    assert logits.grad[1].any()
+    target["tissue"] = torch.tensor([-1, -1])
+    assert cellvit_loss(output, target)["tissue"].item() == 0
+
+
+def test_half_precision_is_summed_in_float32() -> None:
+    output, target = batch(1.0, 1.0)
+    half = {name: value.bfloat16() for name, value in output.items()}
+    exact = cellvit_loss({name: value.float() for name, value in half.items()}, target)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = cellvit_loss(half, target)
+    for name, value in terms.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(exact[name].item(), rel=1e-6)

@@ -1,134 +1,236 @@
+"""Runs of `train_segmentation` on made-up images, with a tiny network."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from networks import TINY
 
-from regdata.cellvit.config import CellViTConfig, Decoder, StemEncoder
-from regdata.cellvit.weights import load_model
+from regdata.cellvit.checkpoint import load_checkpoint
+from regdata.cellvit.network import CellViT
 from regdata.errors import RegdataError
 from regdata.train import segmentation
-from regdata.train.augment import Sample, augment, random_crop
-from regdata.train.nuclei import Source, load_samples, prefetch, split
-from regdata.train.segmentation import Recipe, learning_rate, new_trainer, run, train_step
+from regdata.train.nuclei import open_crops, prefetch
+from regdata.train.recipe import NetworkChoice, Optimiser, Recipe, Schedule, read_recipe
+from regdata.train.segmentation import export, train_segmentation
+from regdata.train.sources import Annotated, SourceConfig
+from regdata.train.trainer import Trainer, learning_rate, new_trainer, train_step
 
-TINY = CellViTConfig(
-    encoder=StemEncoder(width=32, depth=1, heads=2, window=4, stem_widths=(8, 8, 8)),
-    decoder=Decoder(image=(8, 8), skips=((8,), (8,), (8,)), branch=(8, 8, 8, 8)),
+CPU = torch.device("cpu")
+NETWORK = NetworkChoice(
+    settings={"encoder": TINY.encoder.model_dump(), "decoder": TINY.decoder.model_dump()}
 )
-SOURCES = (Source("a", share=0.7, hv_weight=1.0, held_out=("held_",)), Source("b", 0.3, 0.5))
-
-
-def write_images(folder: Path, names: list[str], typed: bool) -> None:
-    rng = np.random.default_rng(len(names))
-    (folder / "images").mkdir(parents=True)
-    (folder / "labels").mkdir()
-    rows, columns = np.indices((96, 96))
-    for name in names:
-        instances = np.zeros((96, 96), np.int32)
-        for i, (x, y) in enumerate(rng.uniform(10, 86, (12, 2)), 1):
-            instances[(columns - x) ** 2 + (rows - y) ** 2 < 49] = i
-        image = np.where(instances[..., None] > 0, (90, 40, 120), (230, 180, 220)).astype(np.uint8)
-        cv2.imwrite(str(folder / "images" / f"{name}.png"), image[..., ::-1])
-        labels = {"inst_map": instances}
-        if typed:
-            labels["type_map"] = (instances > 0).astype(np.uint8) * 2
-        np.savez(folder / "labels" / f"{name}.npz", **labels)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    write_images(tmp_path / "a", ["one", "two", "held_1"], typed=True)
-    write_images(tmp_path / "b", ["three"], typed=False)
+    """Discs on pink, with classes in one source and without in the other."""
+    rng = np.random.default_rng(1)
+    rows, columns = np.indices((96, 96))
+    for folder, names in {"a": ("one", "two", "held_1"), "b": ("three",)}.items():
+        for part in ("images", "labels"):
+            (tmp_path / folder / part).mkdir(parents=True)
+        for name in names:
+            instances = np.zeros((96, 96), np.int32)
+            for i, (x, y) in enumerate(rng.uniform(10, 86, (12, 2)), 1):
+                instances[(columns - x) ** 2 + (rows - y) ** 2 < 49] = i
+            image = np.where(instances[..., None] > 0, (90, 40, 120), (230, 180, 220))
+            cv2.imwrite(
+                str(tmp_path / folder / "images" / f"{name}.png"), image[..., ::-1].astype(np.uint8)
+            )
+            labels = {"inst_map": instances}
+            if folder == "a":
+                labels["type_map"] = (instances > 0).astype(np.int32) * 2
+            np.savez(tmp_path / folder / "labels" / f"{name}.npz", **labels)
     return tmp_path
 
 
-def test_held_out_images_are_not_drawn(data: Path) -> None:
-    sampler, held_out = split(data, SOURCES, 64)
-    assert [len(pool) for pool in sampler.samples] == [2, 1]
-    assert len(held_out) == 1
+def recipe(data: Path, **changes: Any) -> Recipe:
+    sources = (
+        SourceConfig(path=data / "a", share=0.7, held_out=("held_",)),
+        SourceConfig(path=data / "b", share=0.3, hv_weight=0.5),
+    )
+    settings: dict[str, Any] = {
+        "name": "tiny",
+        "batch": 2,
+        "crop": 64,
+        "save_every": 10,
+        "check_every": 10,
+        "precision": "float32",
+        "network": NETWORK,
+        "schedule": Schedule(steps=20, warm_up=5),
+        "sources": sources,
+    }
+    return Recipe(**(settings | changes))
 
 
-def test_a_batch_says_what_it_has_labels_for(data: Path) -> None:
-    sampler, _ = split(data, SOURCES, 64)
-    batch = sampler.batch(40, np.random.default_rng(0))
-    assert batch["image"].shape == (40, 3, 64, 64)
-    assert batch["image"].abs().max() <= 1
-    typed = batch["type_weight"] == 1
-    assert 15 < typed.sum() < 37
-    assert (batch["hv_weight"][typed] == 1).all()
-    assert (batch["hv_weight"][~typed] == 0.5).all()
-    assert (batch["types"][~typed] == 0).all()
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (Schedule(steps=1000, warm_up=100, decay=0.5), {0: 0.01, 99: 1, 499: 1, 750: 0.5}),
+        (Schedule(kind="constant", warm_up=2, steps=9), {0: 0.5, 1: 1, 8: 1}),
+        (Schedule(kind="exponential", warm_up=0, gamma=0.5, every=10), {9: 1, 10: 0.5, 25: 0.25}),
+    ],
+)
+def test_learning_rate(schedule: Schedule, expected: dict[int, float]) -> None:
+    for step, rate in expected.items():
+        assert learning_rate(step, 1.0, schedule) == pytest.approx(rate)
 
 
-def test_batches_depend_on_seed_and_step_alone(data: Path) -> None:
-    sampler, _ = split(data, SOURCES, 64)
-    first = list(prefetch(sampler, 2, 5, range(4)))
-    resumed = list(prefetch(sampler, 2, 5, range(2, 4)))
-    assert torch.equal(first[2]["image"], resumed[0]["image"])
-    assert not torch.equal(first[1]["image"], first[2]["image"])
+def test_a_stopped_run_goes_on_as_if_nothing_had_been(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = recipe(data)
+    monkeypatch.setattr(segmentation, "_EVERY", 5)
+    train_segmentation(chosen, data / "straight", CPU)
 
-
-def test_augmentation_moves_image_and_labels_together() -> None:
-    image = np.full((96, 96, 3), 255, np.uint8)
-    instances = np.zeros((96, 96), np.int32)
-    instances[20:50, 60:80] = 7
-    image[instances == 7] = 0
-    rng = np.random.default_rng(3)
-    for _ in range(20):
-        crop = random_crop(Sample(image, instances, (instances > 0).astype(np.uint8)), 64, rng)
-        dark = crop.image[..., 0] < 128
-        assert (dark != (crop.instances == 7)).mean() < 0.03
-        assert ((crop.types == 1) == (crop.instances == 7)).all()
-        assert augment(Sample(image, instances, image[..., 0]), 64, rng).image.dtype == np.uint8
-
-
-def test_learning_rate() -> None:
-    recipe = Recipe(steps=1000, lr=1.0, warm_up=100, decay=0.5)
-    assert learning_rate(0, recipe) == 0.01
-    assert learning_rate(99, recipe) == 1.0
-    assert learning_rate(499, recipe) == 1.0
-    assert learning_rate(750, recipe) == pytest.approx(0.5)
-    assert learning_rate(999, recipe) < 0.001
-
-
-def test_it_learns_and_resumes_exactly(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmentation, "SOURCES", SOURCES)
-    monkeypatch.setattr(segmentation, "CellViTConfig", lambda: TINY)
-    monkeypatch.setattr(segmentation, "SAVE_EVERY", 10)
-    torch.use_deterministic_algorithms(True)
-    recipe = Recipe(steps=20, batch=2, crop=64, warm_up=5)
-    run(data, data / "straight", recipe)
-
-    def interrupt(trainer: segmentation.Trainer, *rest: object) -> dict[str, float]:
+    def interrupt(trainer: Trainer, batch: dict[str, torch.Tensor]) -> dict[str, float]:
         if trainer.step == 13:
             raise KeyboardInterrupt
-        return train_step(trainer, *rest)  # type: ignore[arg-type]
+        return train_step(trainer, batch)
 
-    monkeypatch.setattr(segmentation, "train_step", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run(data, data / "broken", recipe)
-    monkeypatch.setattr(segmentation, "train_step", train_step)
-    run(data, data / "broken", recipe)
-    torch.use_deterministic_algorithms(False)
+    with monkeypatch.context() as patched:
+        patched.setattr(segmentation, "train_step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_segmentation(chosen, data / "broken", CPU)
+    train_segmentation(chosen, data / "broken", CPU)
     straight, broken = (
-        load_model(data / name / "model.safetensors").network.state_dict()
+        load_checkpoint(data / name / "model.safetensors").state_dict()
         for name in ("straight", "broken")
     )
     assert all(torch.equal(straight[key], broken[key]) for key in straight)
+    assert losses(data / "straight") == losses(data / "broken")
+
+
+def losses(folder: Path) -> list[list[str]]:
+    with (folder / "metrics.csv").open() as file:
+        return [row for row in csv.reader(file) if row[1].startswith("loss/")]
+
+
+def test_held_out_images_are_scored_and_written(data: Path) -> None:
+    asked: list[tuple[list[str], bool]] = []
+
+    def check(network: CellViT, images: Sequence[Annotated]) -> Mapping[str, float]:
+        asked.append(([image.name for image in images], network.training))
+        return {"dice": 0.5}
+
+    weights = train_segmentation(recipe(data), data / "run", CPU, check)
+    assert [name for name, _ in asked] == [["held_1"], ["held_1"]]
+    assert not any(training for _, training in asked)
+    rows = (data / "run" / "metrics.csv").read_text().splitlines()
+    assert "10,held out/dice,0.50000" in rows
+    assert "20,held out/dice,0.50000" in rows
+    assert load_checkpoint(weights).config.name == "tiny"
+    kept = Recipe.model_validate_json((data / "run" / "recipe.json").read_text())
+    assert kept.model_dump_json() == recipe(data).model_dump_json()
 
 
 def test_loss_falls(data: Path) -> None:
-    recipe = Recipe(steps=60, batch=4, crop=64, warm_up=5, lr=3e-3)
-    trainer = new_trainer(TINY, recipe)
-    sampler, _ = split(data, SOURCES, 64)
-    losses = [
-        train_step(trainer, batch, recipe)["np"] for batch in prefetch(sampler, 4, 1, range(60))
-    ]
-    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:5])
+    chosen = recipe(data, optimiser=Optimiser(lr=3e-3), batch=4)
+    config = chosen.network.config()
+    crops, _ = open_crops(chosen.sources, 64, config, chosen.augment)
+    trainer = new_trainer(chosen, config, CPU)
+    terms = [train_step(trainer, batch)["np"] for batch in prefetch(crops, 4, 1, range(60))]
+    assert np.mean(terms[-10:]) < 0.7 * np.mean(terms[:5])
 
 
-def test_no_images(tmp_path: Path) -> None:
-    with pytest.raises(RegdataError, match="has no images/"):
-        load_samples(tmp_path)
+def test_a_frozen_encoder_stays_until_it_thaws(data: Path) -> None:
+    chosen = recipe(data, schedule=Schedule(steps=6, warm_up=0, freeze=3))
+    config = chosen.network.config()
+    crops, _ = open_crops(chosen.sources, 64, config, chosen.augment)
+    trainer = new_trainer(chosen, config, CPU)
+    seen = []
+    for batch in prefetch(crops, 2, 1, range(6)):
+        before = trainer.network.encoder.pos_embed.clone()  # type: ignore[operator,union-attr]
+        train_step(trainer, batch)
+        seen.append(torch.equal(trainer.network.encoder.pos_embed, before))  # type: ignore[arg-type]
+    assert seen == [True] * 3 + [False] * 3
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(data: Path) -> None:
+    train_segmentation(recipe(data), data / "run", CPU)
+    with pytest.raises(RegdataError, match="another recipe"):
+        train_segmentation(recipe(data, seed=8), data / "run", CPU)
+
+
+def test_a_run_can_start_from_a_network(data: Path) -> None:
+    torch.manual_seed(4)
+    donor = CellViT(TINY)
+    export(donor, data / "donor.safetensors")
+    network = NETWORK.model_copy(update={"start": data / "donor.safetensors"})
+    trainer = new_trainer(recipe(data, network=network), TINY, CPU)
+    for name, value in donor.state_dict().items():
+        assert torch.allclose(trainer.network.state_dict()[name], value, atol=1e-2), name
+
+
+TORCHRUN = """
+import sys
+from pathlib import Path
+import torch
+from regdata.train.recipe import Recipe
+from regdata.train.segmentation import train_segmentation
+recipe = Recipe.model_validate_json(Path(sys.argv[1]).read_text())
+train_segmentation(recipe, Path(sys.argv[2]), torch.device("cpu"))
+"""
+
+
+def test_two_processes_train_one_network(data: Path) -> None:
+    (data / "recipe.json").write_text(recipe(data).model_dump_json())
+    (data / "run.py").write_text(TORCHRUN)
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words += [str(data / "run.py"), str(data / "recipe.json"), str(data / "both")]
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    train_segmentation(recipe(data), data / "one", CPU)
+    both, one = (
+        load_checkpoint(data / name / "model.safetensors").state_dict() for name in ("both", "one")
+    )
+    assert all(torch.isfinite(value).all() for value in both.values())
+    assert not torch.equal(both["encoder.pos_embed"], one["encoder.pos_embed"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a = ", "is no TOML file"),
+        ("name = 'x'", "sources: Field required"),
+        ("invented = 1\n[[sources]]\npath = 'a'", "invented: Extra inputs"),
+        ("[schedule]\nsteps = 0\n[[sources]]\npath = 'a'", "schedule.steps: Input should be"),
+    ],
+)
+def test_bad_recipes_get_one_line(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(RegdataError) as caught:
+        read_recipe(tmp_path / "r.toml")
+    assert told in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (NetworkChoice(variant="resnet"), "expected network.variant to be one of default"),
+        (NetworkChoice(settings={"invented": 1}), "network.settings.invented"),
+    ],
+)
+def test_unknown_networks_get_one_line(network: NetworkChoice, told: str) -> None:
+    with pytest.raises(RegdataError, match=told):
+        network.config()
+
+
+def test_the_recipes_that_come_with_the_package_are_understood() -> None:
+    paths = sorted((Path(__file__).parents[2] / "docs" / "recipes").glob("*.toml"))
+    assert [path.stem for path in paths] == ["cellvit-256-pannuke", "default", "histoplus-pannuke"]
+    for path in paths:
+        chosen = read_recipe(path, Path("/data"))
+        assert chosen.sources[0].path.is_relative_to("/data")
+        assert chosen.network.config().token_width in (256, 384, 768)
