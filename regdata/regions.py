@@ -22,6 +22,7 @@ Ring = NDArray[np.float64]
 Polygon = list[Ring]
 """An outline, then the holes in it."""
 
+_RIM = 4  # pixels around the mask
 _SHIFT = 8  # binary digits after the point of coordinates that are drawn
 
 
@@ -110,8 +111,8 @@ def polygon_mask(
     """Where polygons lie on a slide.
 
     Pixels whose centres are inside and those the outlines run through, so that the thinnest
-    polygon leaves a trace; exact to a pixel, or three where an outline leaves the slide. What one
-    polygon leaves out as a hole another may cover.
+    polygon leaves a trace; exact to a pixel. What one polygon leaves out as a hole another may
+    cover.
 
     Parameters
     ----------
@@ -140,10 +141,14 @@ def polygon_mask(
            [0, 1, 1, 0]])
     """
     width, height = (math.ceil(side / downsample) for side in size)
-    mask = np.zeros((height, width), np.uint8)
+    canvas = np.zeros((height + 2 * _RIM, width + 2 * _RIM), np.uint8)
+    high = (width + 2.0 * _RIM, height + 2.0 * _RIM)
     for rings in polygons:
+        # cv2 draws lines that leave its image a few pixels off: cut them at the rim before
+        cut = [_clipped(ring / downsample + _RIM, high) for ring in rings]
         # one call per polygon: its holes must not cut into another one
-        cv2.fillPoly(mask, [_fixed(ring / downsample) for ring in rings], 1, cv2.LINE_8, _SHIFT)
+        cv2.fillPoly(canvas, [_fixed(ring) for ring in cut if len(ring)], 1, cv2.LINE_8, _SHIFT)
+    mask = canvas[_RIM:-_RIM, _RIM:-_RIM]
     if not mask.any():
         raise RegdataError(
             f"expected polygons on the slide of {size[0]} x {size[1]} pixels, but all lie outside; "
@@ -152,11 +157,25 @@ def polygon_mask(
     return mask.astype(np.bool_)
 
 
+def _clipped(ring: Ring, high: tuple[float, float]) -> Ring:
+    """A ring cut to the box from 0 to `high` (Sutherland & Hodgman, 1974); (0, 2) if outside."""
+    for axis, bound, sign in ((0, 0.0, 1), (1, 0.0, 1), (0, high[0], -1), (1, high[1], -1)):
+        if len(ring) == 0:
+            break
+        depth = sign * (ring[:, axis] - bound)
+        after, next_depth = np.roll(ring, -1, 0), np.roll(depth, -1)
+        crosses = (depth >= 0) != (next_depth >= 0)
+        share = np.where(crosses, depth / np.where(crosses, depth - next_depth, 1), 0)
+        meets = ring + share[:, None] * (after - ring)
+        # each point that lies inside, and behind each point the place where its side crosses
+        both = np.stack([ring, meets], 1).reshape(-1, 2)
+        ring = both[np.stack([depth >= 0, crosses], 1).ravel()]
+    return ring
+
+
 def _fixed(ring: Ring) -> NDArray[np.int32]:
     """Points as fixed-point pixel indices, which count from the centre of the first pixel."""
-    index = np.round((ring - 0.5) * 2**_SHIFT)
-    # a point further off would wrap around; its line only has to leave the slide
-    return np.asarray(np.clip(index, -(2**30), 2**30), np.int32)
+    return np.asarray(np.round((ring - 0.5) * 2**_SHIFT), np.int32)
 
 
 def parse_box(text: str) -> Box:
