@@ -22,14 +22,7 @@ from regdata.slide import Slide
 
 def quality_columns(cells: CellTable, run: Segmentation) -> dict[str, NDArray[np.float32]]:
     """Focus, fold and pen of the tile in whose core each cell lies; NaN where none was run."""
-    grid = run.plan.grid
-    rows, columns = grid.shape
-    scores = np.full((rows * columns, 3), np.nan, np.float32)
-    for tile in run.tiles:
-        quality = tile.quality
-        row, column = tile.place
-        scores[row * columns + column] = quality.focus, quality.fold, quality.pen
-    of_cells = scores[grid.home(cells.xy / run.plan.downsample)]
+    of_cells = run.quality_of(cells)
     return dict(zip(("focus", "fold", "pen"), of_cells.T, strict=True))
 
 

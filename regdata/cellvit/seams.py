@@ -148,7 +148,7 @@ class SeamResolver:
         self._done.append(number)
         if len(cells) == 0:
             return cells
-        low, high = _boxes(cells)
+        low, high = contour_boxes(cells)
         start, end = grid.sides(row, column)
         shared = np.any((low < start + grid.overlap) | (high > end - grid.overlap), axis=1)
         # contours run through pixel centres, half a pixel inside the tile where they touch it
@@ -166,7 +166,7 @@ class SeamResolver:
         pairs, area = overlapping(views.cells, views.tile)
         group = linked(pairs, len(area))
         end = grid.sides(row, 0)[1][1] - grid.overlap
-        later = any_of_group(group, _boxes(views.cells)[1][:, 1] > end)
+        later = any_of_group(group, contour_boxes(views.cells)[1][:, 1] > end)
         home = grid.home(views.cells.xy)
         trusted = (~views.cut & (views.depth > -SEAM)) | np.isin(home, self._done, invert=True)
         claims = Claims(views.tile, home, views.cut, views.depth, area.astype(np.float64), trusted)
@@ -187,7 +187,7 @@ class SeamResolver:
         )
 
 
-def _boxes(cells: CellTable) -> tuple[Corners, Corners]:
+def contour_boxes(cells: CellTable) -> tuple[Corners, Corners]:
     """Lowest and highest (x, y) of each contour, two (N, 2)."""
     if len(cells) == 0:
         return np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from regdata.cellvit.maps import Normalise
 from regdata.cellvit.plan import Place, Plan, Tiling, make_plan
 from regdata.cellvit.postprocess import PostprocessSettings
 from regdata.cellvit.quality import QualityLimits, TileQuality
-from regdata.cellvit.seams import SeamResolver
+from regdata.cellvit.seams import SeamResolver, contour_boxes
 from regdata.cellvit.stream import Resources, TileCells, detect_tiles
 from regdata.cellvit.weights import Model
 from regdata.memory import give_back
@@ -103,6 +104,8 @@ class Segmentation:
         self.settings = settings or SegmentSettings()
         self.plan = make_plan(slide, model.config, tissue, self.settings.tiling)
         self.tiles: list[TileReport] = []
+        rows, columns = self.plan.grid.shape
+        self._scores = np.full((rows * columns, 3), np.nan, np.float32)
         self._model = model
         self._resources = resources or Resources()
         self._journal = journal
@@ -112,11 +115,10 @@ class Segmentation:
         grid = self.plan.grid
         seams = SeamResolver(grid, self._model.config.token_width)
         results = self._results()
-        rows = {row: [p for p in self.plan.tiles if p[0] == row] for row, _ in self.plan.tiles}
         done, total = 0, max(1, len(self.plan.tiles))
-        for row, places in rows.items():
+        for row, places in groupby(self.plan.tiles, key=lambda place: place[0]):
             for place, tile in zip(places, results, strict=False):
-                self.tiles.append(_report(tile))
+                self._note(tile)
                 if not tile.skipped:
                     cells = tile.cells.scale(1.0, grid.corner(*place))
                     yield self._to_slide(seams.add(cells, *place))
@@ -127,6 +129,17 @@ class Segmentation:
             yield self._to_slide(seams.finish_row(row))
         yield self._to_slide(seams.finish_row(grid.shape[0] - 1))
         progress(1.0)
+
+    def quality_of(self, cells: CellTable) -> NDArray[np.float32]:
+        """(N, 3) focus, fold and pen of the tile in whose core each cell lies; NaN if not run."""
+        return self._scores[self.plan.grid.home(cells.xy / self.plan.downsample)]
+
+    def _note(self, tile: TileCells) -> None:
+        """Keep what is kept of a tile besides its cells."""
+        quality, (row, column) = tile.quality, tile.place
+        self.tiles.append(TileReport(tile.place, len(tile.cells), quality, tile.skipped))
+        number = row * self.plan.grid.shape[1] + column
+        self._scores[number] = quality.focus, quality.fold, quality.pen
 
     def _results(self) -> Iterator[TileCells]:
         """Of every tile of the plan, in order; from the journal what is there."""
@@ -167,18 +180,12 @@ class Segmentation:
         cells = cells.scale(plan.downsample, (0.0, 0.0))
         if len(cells) == 0:
             return cells
-        starts = cells.offsets[:-1]
-        low = np.minimum.reduceat(cells.vertices, starts)
-        high = np.maximum.reduceat(cells.vertices, starts)
+        low, high = contour_boxes(cells)
         size = np.array(plan.slide.size)
         limit = 1.5 * plan.downsample
         cut = (low < limit).any(1) | (high > size - limit).any(1)
         flags = cells.flags | np.where(cut, EDGE, 0).astype(np.uint8)
         return replace(cells, flags=flags).take(_inside(cells.xy, plan, self.settings))
-
-
-def _report(tile: TileCells) -> TileReport:
-    return TileReport(tile.place, len(tile.cells), tile.quality, tile.skipped)
 
 
 def _recorded(journal: Journal, place: Place) -> TileCells:
