@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from regdata.cells import FLAGS, OUTSIDE_IF, CellTable
+from regdata.cells_geojson import write_cells_geojson
 from regdata.cellvit.journal import Journal
 from regdata.cellvit.segment import SegmentSettings, segment
 from regdata.cellvit.weights import Model, load_model
@@ -25,7 +26,7 @@ from regdata.labelling.threshold import METHOD, find_threshold
 from regdata.options import BuildOptions
 from regdata.pair import Pair, covered, open_pair, slide_facts
 from regdata.progress import bar
-from regdata.qc import Aligned, count_labels, write_cells_geojson, write_pictures
+from regdata.qc import Aligned, count_labels, write_pictures
 from regdata.registration.register import Registration, register
 from regdata.rundir import RunDirectory, Stages, read_json, stage_key, write_json
 from regdata.tissue import he_tissue, if_tissue
@@ -288,7 +289,7 @@ def finish(
     """Write what lies beside the labelled file, then give the file its name."""
     stem, folder = options.output.stem, options.output.parent
     classes = (NEGATIVE, *options.rules, UNKNOWN)
-    write_cells_geojson(folder / f"{stem}.cells.geojson.gz", labelled, classes)
+    write_cells_geojson(folder / f"{stem}.cells.geojson.gz", labelled, "label", classes)
     write_pictures(folder / "qc", stem, aligned, labelled)
     counts = count_labels(labelled, classes)
     write_json(stages.run.path / "summary.json", counts)

@@ -1,6 +1,6 @@
 """What lies beside a labelled file for people: pictures and cells for QuPath."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from regdata.cells import CellTable, concatenate
 from regdata.dataset import UNKNOWN, iterate_cells, label_index
-from regdata.geojson import write_geojson
 from regdata.pictures import caption, checkerboard, draw_cells, mark_mask, overlay, write_png
 from regdata.slide import Slide
 
@@ -58,18 +57,6 @@ class Place:
 
     corner: tuple[float, float]
     side: tuple[int, int]
-
-
-def write_cells_geojson(path: Path, labelled: Path, classes: Sequence[str]) -> None:
-    """All cells of a labelled file as GeoJSON, coloured by label; see `write_geojson`."""
-
-    def contours() -> Iterator[NDArray[np.float32]]:
-        for cells, _ in iterate_cells(labelled):
-            yield from (cells.contour(i) for i in range(len(cells)))
-
-    parts = [label_index(obs["label"], classes) for _, obs in iterate_cells(labelled)]
-    labels = np.concatenate([np.zeros(0, np.int64), *parts])
-    write_geojson(path, contours(), labels, classes)
 
 
 def write_pictures(folder: Path, stem: str, aligned: Aligned, labelled: Path) -> list[Path]:

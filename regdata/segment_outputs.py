@@ -1,7 +1,6 @@
 """What lies in and beside a file of segmented cells: its description, GeoJSON, other layouts."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from regdata.cellvit.reference_records import SlideFacts
 from regdata.cellvit.segment import Segmentation
 from regdata.cellvit.weights import Model
 from regdata.dataset import iterate_cells, read_about
-from regdata.geojson import write_geojson
 from regdata.slide import Slide
 
 
@@ -75,15 +73,3 @@ def kinds_of(cells: Path) -> tuple[str, ...]:
     for _, obs in iterate_cells(cells, 1):
         return tuple(str(name) for name in obs["kind"].cat.categories)
     return ("background",)
-
-
-def write_kinds_geojson(path: Path, cells: Path) -> None:
-    """All cells of a file as GeoJSON, coloured by kind."""
-
-    def contours() -> Iterator[NDArray[np.float32]]:
-        for table, _ in iterate_cells(cells):
-            yield from (table.contour(i) for i in range(len(table)))
-
-    parts = [table.kind for table, _ in iterate_cells(cells)]
-    kinds = np.concatenate([np.zeros(0, np.uint8), *parts])
-    write_geojson(path, contours(), kinds, kinds_of(cells))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from regdata.cells_geojson import write_cells_geojson
 from regdata.cellvit.classifier import Classifier, apply_classifier, load_classifier
 from regdata.cellvit.journal import Journal
 from regdata.cellvit.segment import Segmentation, SegmentSettings
@@ -19,9 +20,9 @@ from regdata.rundir import file_identity, stage_key
 from regdata.segment_inputs import tissue_mask
 from regdata.segment_outputs import (
     describe,
+    kinds_of,
     quality_columns,
     write_cellvit_files,
-    write_kinds_geojson,
 )
 from regdata.slide import Slide
 
@@ -129,7 +130,8 @@ def segment_slide(
     else:
         summary = _run(slide, output, model, classifier, (key, options))
     if options.geojson:
-        write_kinds_geojson(output.with_name(f"{output.stem}.cells.geojson.gz"), output)
+        beside = output.with_name(f"{output.stem}.cells.geojson.gz")
+        write_cells_geojson(beside, output, "kind", kinds_of(output))
     if options.cellvit_files:
         write_cellvit_files(slide, output)
     return summary
