@@ -21,6 +21,11 @@ _MARKERS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError)
 
 
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr store."""
+    return any((path / marker).exists() for marker in _MARKERS)
+
+
 def zarr_slide(path: Path) -> Slide:
     """The first multiscale image of an OME-Zarr folder.
 
@@ -29,7 +34,7 @@ def zarr_slide(path: Path) -> Slide:
     RegdataError
         When the folder is no OME-Zarr, is damaged, or holds a z-stack or time series.
     """
-    if not any((path / marker).exists() for marker in _MARKERS):
+    if not is_zarr(path):
         raise RegdataError(f"{path} is a folder and no OME-Zarr; give the slide file in it")
     try:
         return _slide(path)

@@ -34,11 +34,7 @@ def resample(
         (h, w), the dtype of `plane`.
     """
     block = whole_block(scale)
-    image = np.ascontiguousarray(plane)
-    if block > 1:
-        h, w = (side // block * block for side in image.shape)
-        shape = (w // block, h // block)
-        image = cv2.resize(image[:h, :w], shape, interpolation=cv2.INTER_AREA)
+    image = _averaged(np.ascontiguousarray(plane), block)
     rest = scale / block
     if rest > 1.01:
         image = cv2.GaussianBlur(image, (0, 0), 0.5 * math.sqrt(rest**2 - 1))
@@ -67,15 +63,19 @@ def lanczos(
         (h, w, 3).
     """
     block = whole_block(scale)
-    if block > 1:
-        h, w = (side // block * block for side in rgb.shape[:2])
-        shape = (w // block, h // block)
-        rgb = np.asarray(cv2.resize(rgb[:h, :w], shape, interpolation=cv2.INTER_AREA), np.uint8)
     left, top = (c / block for c in corner)
     width, height = (n * scale / block for n in size)
     box = (left, top, left + width, top + height)
-    image = Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS, box=box)
+    image = Image.fromarray(_averaged(rgb, block)).resize(size, Image.Resampling.LANCZOS, box=box)
     return np.asarray(image, np.uint8)
+
+
+def _averaged(image: Pixels, block: int) -> Pixels:
+    """Means of blocks of pixels, (H, W) or (H, W, 3); what fills no block is cut off."""
+    if block == 1:
+        return image
+    h, w = (side // block * block for side in image.shape[:2])
+    return cv2.resize(image[:h, :w], (w // block, h // block), interpolation=cv2.INTER_AREA)
 
 
 def whole_block(scale: float) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
+from regdata.read_zarr import is_zarr
 from regdata.regions import polygon_mask, read_polygons
 from regdata.slide import Slide
 from regdata.tissue import he_tissue
@@ -28,7 +29,7 @@ def find_slides(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise RegdataError(f"{path}: no such slide or folder")
-        if path.is_file() or _is_zarr(path):
+        if path.is_file() or is_zarr(path):
             found.append(path)
             continue
         inside = sorted(p for p in path.iterdir() if p.suffix.lower() in _PICTURES)
@@ -67,7 +68,3 @@ def tissue_mask(slide: Slide, choice: str) -> NDArray[np.bool_] | None:
         return he_tissue(slide)
     downsample = max(1.0, _MASK_UM / slide.known_mpp("--mpp"), max(slide.size) / _MASK_SIDE)
     return polygon_mask(read_polygons(Path(choice)), slide.size, downsample)
-
-
-def _is_zarr(path: Path) -> bool:
-    return any((path / name).is_file() for name in (".zattrs", ".zgroup", "zarr.json"))
