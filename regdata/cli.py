@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from regdata.cli_evaluate import evaluate_segmentation
+from regdata.cli_label_images import label_images
 from regdata.cli_models import models
 from regdata.cli_segment import segment
 from regdata.cli_train_segmentation import train_segmentation
@@ -61,24 +62,23 @@ def build(classes: tuple[str, ...], **options: object) -> None:
 @click.option("-o", "--output", required=True, type=_PATH, help="The classifier to write.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.")
 @click.option("--hidden", type=click.IntRange(1), help="Width of the hidden layer.")
+@click.option(
+    "--class-weights",
+    type=click.Choice(["inverse", "none"]),
+    default="inverse",
+    show_default=True,
+    help="Whether rare classes weigh as much as frequent ones.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace an existing classifier.")
-def train(
-    datasets: tuple[Path, ...],
-    output: Path,
-    epochs: int | None,
-    hidden: int | None,
-    seed: int,
-    overwrite: bool,
-) -> None:
-    """Train a token classifier on files of `regdata build`."""
+def train(datasets: tuple[Path, ...], output: Path, overwrite: bool, **chosen: object) -> None:
+    """Train a token classifier on files of `regdata build` or `regdata label-images`."""
     if output.exists() and not overwrite:
         raise RegdataError(f"{output} exists; pass --overwrite to replace it")
     from regdata.progress import bar
     from regdata.train.classifier import train_classifier
     from regdata.train.fit import FitSettings
 
-    chosen = {"epochs": epochs, "hidden": hidden, "seed": seed}
     settings = FitSettings.model_validate({k: v for k, v in chosen.items() if v is not None})
     with bar("train") as progress:
         report = train_classifier(
@@ -150,6 +150,7 @@ def demo(folder: Path, size: int, seed: int, device: str) -> None:
 main.add_command(evaluate_segmentation)
 main.add_command(segment)
 main.add_command(models)
+main.add_command(label_images)
 main.add_command(train_segmentation)
 
 

@@ -16,6 +16,17 @@ TINY = CellViTConfig(
     decoder=Decoder(image=(4, 4), skips=((4,), (8,), (8,)), branch=(8, 8, 4, 4)),
 )
 
+BACKBONE = TINY.model_copy(
+    update={
+        "name": "tiny backbone",
+        "encoder": StemEncoder(
+            backbone="efficientnet_lite0", width=32, depth=1, heads=2, stem_widths=(16, 24, 40)
+        ),
+        "token_head": True,
+    }
+)
+"""With an EfficientNet-Lite, which has no smaller sibling, and a token head."""
+
 Shapes = dict[str, tuple[int, ...]]
 
 

@@ -1,9 +1,13 @@
 """Losses of the CellViT recipe, on logits, each a mean over the images that have the label."""
 
+from typing import Annotated
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from regdata.errors import RegdataError
 
 
 class LossConfig(BaseModel):
@@ -17,8 +21,14 @@ class LossConfig(BaseModel):
         Of the HV branch.
     nt_focal_tversky, nt_dice, nt_cross_entropy
         Of the type branch.
+    nt_classes
+        Weights of the classes, background first, in the cross-entropies of the type branch and
+        of the token head; empty = all 1. Without, a class much rarer than the others is never
+        predicted.
     tissue
         Cross-entropy of the tissue head, where the network has one.
+    token
+        Cross-entropy of the token head, where the network has one.
     regression
         Squared error of the second HV map, where the network has one.
     dice_sum
@@ -42,7 +52,9 @@ class LossConfig(BaseModel):
     nt_focal_tversky: float = Field(0.5, ge=0)
     nt_dice: float = Field(0.2, ge=0)
     nt_cross_entropy: float = Field(0.5, ge=0)
+    nt_classes: tuple[Annotated[float, Field(ge=0)], ...] = ()
     tissue: float = Field(0.1, ge=0)
+    token: float = Field(0.5, ge=0)
     regression: float = Field(1.0, ge=0)
     dice_sum: bool = False
     double_softmax: bool = False
@@ -137,9 +149,9 @@ def cellvit_loss(
     Returns
     -------
     dict
-        `np`, `hv`, `nt`, with a tissue head `tissue`, with a regression branch `regression`:
-        scalars, their sum is the loss. Each is a sum over the images that have the label,
-        divided by all, so that few labels are not a louder voice.
+        `np`, `hv`, `nt`, with a tissue head `tissue`, with a regression branch `regression`, with
+        a token head `token`: scalars, their sum is the loss. Each is a sum over the images that
+        have the label, divided by all, so that few labels are not a louder voice.
     """
     with torch.autocast(output["hv_map"].device.type, enabled=False):
         foreground = target["foreground"].float()
@@ -149,7 +161,8 @@ def cellvit_loss(
         classes = output["nuclei_type_map"].shape[1]
         nt_target = F.one_hot(target["types"], classes).permute(0, 3, 1, 2).float()
         weights = config.nt_focal_tversky, config.nt_dice, config.nt_cross_entropy
-        nt_loss = _region_loss(output["nuclei_type_map"], nt_target, weights, config)
+        of_classes = _class_weights(config, classes, output["nuclei_type_map"].device)
+        nt_loss = _region_loss(output["nuclei_type_map"], nt_target, weights, config, of_classes)
         hv_loss = _hv_loss(output["hv_map"].float(), target["hv"], foreground, config)
         terms = {
             "np": np_loss.mean(),
@@ -158,14 +171,53 @@ def cellvit_loss(
         }
         if "tissue_types" in output and "tissue" in target:
             terms["tissue"] = config.tissue * _tissue_loss(output["tissue_types"], target["tissue"])
+        if "token_types" in output:
+            entropy = token_entropy(output["token_types"], nt_target, of_classes)
+            terms["token"] = config.token * _weighted_mean(entropy, target["type_weight"])
         if "regression_map" in output:
             squared = _squared_error(output["regression_map"].float(), target["hv"])
             terms["regression"] = config.regression * _weighted_mean(squared, target["hv_weight"])
     return terms
 
 
+def token_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Cross-entropy of what tokens say with the classes of nuclei in their patches: (B,).
+
+    A token answers for as many pixels as its patch has in nuclei, one without nuclei for none.
+
+    Parameters
+    ----------
+    logits
+        (B, C, h, w) of the token head; its background is never right.
+    target
+        (B, C, H, W) one-hot, background first.
+    weights
+        (C,) of the classes.
+    """
+    share = F.adaptive_avg_pool2d(target, logits.shape[-2:])[:, 1:]
+    if weights is not None:
+        share = share * weights[1:, None, None]
+    entropy = -(share * logits.float().log_softmax(1)[:, 1:]).sum((1, 2, 3))
+    return entropy / share.sum((1, 2, 3)).clamp_min(1e-6)
+
+
+def _class_weights(config: LossConfig, classes: int, device: torch.device) -> Tensor | None:
+    if not config.nt_classes:
+        return None
+    if len(config.nt_classes) != classes:
+        raise RegdataError(
+            f"expected loss.nt_classes with {classes} weights, one for each of the network's "
+            f"classes, background first, came {len(config.nt_classes)}"
+        )
+    return torch.tensor(config.nt_classes, device=device)
+
+
 def _region_loss(
-    logits: Tensor, target: Tensor, weights: tuple[float, float, float], config: LossConfig
+    logits: Tensor,
+    target: Tensor,
+    weights: tuple[float, float, float],
+    config: LossConfig,
+    of_classes: Tensor | None = None,
 ) -> Tensor:
     """Weighted Focal Tversky, Dice and cross-entropy, (B,), of (B, C, H, W)."""
     logits = logits.float()
@@ -178,7 +230,7 @@ def _region_loss(
         channels = logits.shape[1] if config.dice_sum else 1
         loss = loss + weights[1] * channels * dice(probability, target)
     if weights[2]:
-        entropy = F.cross_entropy(logits, target.argmax(1), reduction="none")
+        entropy = F.cross_entropy(logits, target.argmax(1), of_classes, reduction="none")
         loss = loss + weights[2] * entropy.mean((1, 2))
     return loss
 

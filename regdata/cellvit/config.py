@@ -18,9 +18,18 @@ class StemEncoder(_Frozen):
     of few parameters, trained on few images, need not squeeze fine outlines through its tokens.
     The blocks attend within windows of `window` x `window` tokens: cost grows linearly with the
     tile, and a tile of any size looks to the encoder like the crops it was trained on.
+
+    Attributes
+    ----------
+    backbone
+        "plain", convolutions of `stem_widths` channels that halve the resolution three times, or
+        timm's EfficientNet-Lite down to 1/16, which can start from weights learned on ImageNet.
+    stem_widths
+        Channels at 1/2, 1/4 and 1/8; a backbone has its own.
     """
 
     kind: Literal["stem"] = "stem"
+    backbone: Literal["plain", "efficientnet_lite0", "efficientnet_lite2"] = "plain"
     width: int = 256
     depth: int = 8
     heads: int = 4
@@ -129,6 +138,9 @@ class CellViTConfig(_Frozen):
         Number of tissue classes of the head on the pooled token; 0 = no such head.
     regression
         Whether the binary branch has two more channels, the `regression_map`.
+    token_head
+        Whether a linear layer tells the classes of nuclei from each token. It is trained along,
+        so that tokens, which train classifiers later, keep the classes apart.
     mean, std
         Of RGB in 0..1, for normalisation.
     tile, overlap
@@ -143,6 +155,7 @@ class CellViTConfig(_Frozen):
     classes: tuple[str, ...] = ("background", "misc", "inflammatory", "epithelial", "spindle")
     tissues: int = 0
     regression: bool = False
+    token_head: bool = False
     encoder: Annotated[Encoder, Field(discriminator="kind")] = StemEncoder()
     decoder: Decoder = Decoder()
     mean: Three = (0.5, 0.5, 0.5)

@@ -5,6 +5,7 @@ from functools import partial
 from itertools import pairwise
 
 import torch
+from timm import create_model
 from timm.layers import GluMlp, Mlp
 from timm.models.vision_transformer import Block, VisionTransformer
 from timm.models.vision_transformer_sam import (
@@ -60,10 +61,16 @@ class StemEncoder(nn.Module):
     def __init__(self, described: config.StemEncoder) -> None:
         super().__init__()
         widths = (3, *described.stem_widths)
-        self.stages = nn.ModuleList(
-            nn.Sequential(ConvBlock(a, b, stride=2), ConvBlock(b, b)) for a, b in pairwise(widths)
-        )
-        self.patches = nn.Conv2d(widths[-1], described.width, 2, stride=2)
+        if described.backbone == "plain":
+            self.stages = nn.ModuleList(
+                nn.Sequential(ConvBlock(a, b, stride=2), ConvBlock(b, b))
+                for a, b in pairwise(widths)
+            )
+            self.patches = nn.Conv2d(widths[-1], described.width, 2, stride=2)
+        else:
+            self.backbone, deepest = _backbone(described)
+            self.patches = nn.Conv2d(deepest, described.width, 1)
+        self.described = described
         self.window = described.window
         self.pos_embed = nn.Parameter(torch.zeros(1, self.window**2, described.width))
         self.blocks = nn.Sequential(
@@ -76,11 +83,18 @@ class StemEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Encoded:
         """Maps at 1/2, 1/4 and 1/8 of the image, tokens at 1/16."""
+        maps = self._maps(image)
+        return Encoded((maps[0], maps[1], maps[2]), self._attend(self.patches(maps[-1])))
+
+    def _maps(self, image: Tensor) -> list[Tensor]:
+        """Maps at 1/2, 1/4, 1/8 and, of a backbone, 1/16."""
+        if self.described.backbone != "plain":
+            return list(self.backbone(image))
         x, maps = image, []
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
-        return Encoded((maps[0], maps[1], maps[2]), self._attend(self.patches(x)))
+        return maps
 
     def _attend(self, patches: Tensor) -> Tensor:
         """(B, D, h, w) -> (B, D, h, w); zero-padded up to whole windows inside."""
@@ -94,6 +108,19 @@ class StemEncoder(nn.Module):
         x = x.reshape(batch, rows, cols, side, side, dim).permute(0, 5, 1, 3, 2, 4)
         whole: Tensor = x.reshape(batch, dim, rows * side, cols * side)
         return whole[:, :, :height, :width]
+
+
+def _backbone(described: config.StemEncoder) -> tuple[nn.Module, int]:
+    """EfficientNet-Lite of timm down to 1/16 of the resolution, and its channels there."""
+    name = f"tf_{described.backbone}"
+    backbone = create_model(name, features_only=True, out_indices=(0, 1, 2, 3))
+    widths = tuple(backbone.feature_info.channels())
+    if widths[:3] != described.stem_widths:
+        raise RegdataError(
+            f"expected stem_widths = {list(widths[:3])}, those of {described.backbone}, "
+            f"came {list(described.stem_widths)}"
+        )
+    return backbone, widths[3]
 
 
 class VitEncoder(VisionTransformer):  # type: ignore[misc]

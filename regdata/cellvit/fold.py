@@ -14,6 +14,8 @@ lies behind such pairs.
 from typing import cast
 
 import torch
+from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
+from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d
 
@@ -33,7 +35,27 @@ def fold(network: CellViT) -> CellViT:
     for name in ("nuclei_binary_map_decoder", "hv_map_decoder", "nuclei_type_maps_decoder"):
         setattr(network, name, FoldedBranch(getattr(network, name), fits))
     _fold_blocks(network)
+    _fold_backbone(network)
     return network
+
+
+_NORMED = (
+    (EfficientNetFeatures, (("conv_stem", "bn1"),)),
+    (InvertedResidual, (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))),
+    (DepthwiseSeparableConv, (("conv_dw", "bn1"), ("conv_pw", "bn2"))),
+)
+"""timm's convolutions with the norm, activation included, behind each."""
+
+
+def _fold_backbone(network: CellViT) -> None:
+    for module in network.encoder.modules():
+        for kind, pairs in _NORMED:
+            if not isinstance(module, kind):
+                continue
+            for conv, norm in pairs:
+                old = getattr(module, norm)
+                setattr(module, conv, nn.utils.fuse_conv_bn_eval(getattr(module, conv), old))
+                setattr(module, norm, old.act)
 
 
 def _fold_blocks(module: nn.Module) -> None:

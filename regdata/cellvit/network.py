@@ -79,6 +79,8 @@ class CellViT(nn.Module):
         self.nuclei_binary_map_decoder = Branch(width, decoder, binary)
         self.hv_map_decoder = Branch(width, decoder, 2)
         self.nuclei_type_maps_decoder = Branch(width, decoder, len(config.classes))
+        if config.token_head:
+            self.token_head = nn.Conv2d(width, len(config.classes), 1)
         if config.tissues:
             pooled = encoder.neck if encoder.kind == "sam" else width
             self.tissue_head = nn.Linear(pooled, config.tissues)
@@ -99,7 +101,7 @@ class CellViT(nn.Module):
             horizontal then vertical offset in -1..1, `nuclei_type_map` (B, C, H, W) logits with
             background first, `tokens` (B, D, h, w) of the last block before any norm; with a
             tissue head `tissue_types` (B, T) logits, with a regression branch `regression_map`
-            (B, 2, H, W).
+            (B, 2, H, W), with a token head `token_types` (B, C, h, w) logits.
 
         Raises
         ------
@@ -125,6 +127,8 @@ class CellViT(nn.Module):
         }
         if self.config.regression:
             out["regression_map"] = binary[:, 2:]
+        if self.config.token_head:
+            out["token_types"] = self.token_head(encoded.tokens)
         if self.config.tissues:
             out["tissue_types"] = self.tissue_head(encoded.pooled)
         return out

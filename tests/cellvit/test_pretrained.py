@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 import torch
-from networks import TINY
+from networks import BACKBONE, TINY
 from safetensors.torch import save_file
+from timm import create_model
 from torch import Tensor
 
 from regdata.cellvit.config import CellViTConfig, SamEncoder, VitEncoder
@@ -88,3 +89,38 @@ def test_half_an_encoder_is_an_error_and_changes_nothing(tmp_path: Path) -> None
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(RegdataError, match="no such file of encoder weights"):
         load_encoder(network(VIT, 1), tmp_path / "x.pth")
+
+
+def lite_weights() -> dict[str, Tensor]:
+    """Of a whole EfficientNet-Lite0, its classes included, each entry told by its number."""
+    whole = create_model("tf_efficientnet_lite0").state_dict()
+    return {k: torch.full_like(v, i) for i, (k, v) in enumerate(whole.items())}
+
+
+@pytest.mark.parametrize("names", ["timm's", "the packages'"])
+def test_a_backbone_starts_from_its_classification_weights(names: str, tmp_path: Path) -> None:
+    weights = lite_weights()
+    in_file = weights
+    if names == "the packages'":  # the same order under other names
+        in_file = {f"_{i}": v for i, v in enumerate(weights.values())}
+        in_file = {"_conv_stem.weight": in_file.pop("_0")} | in_file
+    torch.save(in_file, tmp_path / "lite0.pth")
+    taker = CellViT(BACKBONE)
+    before = {k: v.clone() for k, v in taker.state_dict().items()}
+    load_encoder(taker, tmp_path / "lite0.pth")
+    for name, value in taker.state_dict().items():
+        entry = name.removeprefix("encoder.backbone.")
+        expected = before[name] if entry == name else weights[entry]
+        assert torch.equal(value, expected), name
+
+
+def test_another_backbones_weights_are_refused(tmp_path: Path) -> None:
+    torch.save(create_model("tf_efficientnet_lite1").state_dict(), tmp_path / "lite1.pth")
+    with pytest.raises(RegdataError, match="does not fit"):
+        load_encoder(CellViT(BACKBONE), tmp_path / "lite1.pth")
+
+
+def test_widths_beside_a_backbone_must_be_its_own() -> None:
+    wrong = BACKBONE.encoder.model_copy(update={"stem_widths": (16, 24, 48)})
+    with pytest.raises(RegdataError, match=r"expected stem_widths = \[16, 24, 40\]"):
+        CellViT(BACKBONE.model_copy(update={"encoder": wrong}))

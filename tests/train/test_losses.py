@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from regdata.errors import RegdataError
 from regdata.train.losses import (
     LossConfig,
     cellvit_loss,
@@ -9,6 +10,7 @@ from regdata.train.losses import (
     focal_tversky,
     gradient_error,
     gradient_kernels,
+    token_entropy,
 )
 
 
@@ -115,8 +117,9 @@ def test_defaults_are_the_published_weights() -> None:
     assert LossConfig.cellvit(parity=True) == LossConfig(
         dice_sum=True, double_softmax=True, transposed_gradient=True
     )
-    weights = [v for v in published.model_dump().values() if not isinstance(v, bool)]
-    assert weights == [1, 1, 0, 2.5, 8, 0.5, 0.2, 0.5, 0.1, 1]
+    weights = {k: v for k, v in published.model_dump().items() if type(v) is float}
+    del weights["token"]  # not of the paper; its networks have no token head
+    assert list(weights.values()) == [1, 1, 0, 2.5, 8, 0.5, 0.2, 0.5, 0.1, 1]
 
 
 NOTHING = LossConfig.model_validate(
@@ -222,3 +225,52 @@ def test_half_precision_is_summed_in_float32() -> None:
     for name, value in terms.items():
         assert value.dtype == torch.float32
         assert value.item() == pytest.approx(exact[name].item(), rel=1e-6)
+
+
+def test_a_weighted_class_counts_as_often_in_the_cross_entropy() -> None:
+    output, target = by_hand()
+    weighted = cellvit_loss(output, target, only(nt_cross_entropy=1, nt_classes=(1.0, 3.0)))
+    # half of the pixels are of each class, and the logits say nothing
+    assert weighted["nt"].item() == pytest.approx((1 + 3) / 2 * LOG2, rel=1e-4)
+
+
+def test_class_weights_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(RegdataError, match=r"nt_classes with 2 weights.*came 3"):
+        cellvit_loss(*by_hand(), only(nt_classes=(1.0, 1.0, 1.0)))
+
+
+def typed_patches() -> Tensor:
+    """(1, 3, 4, 4) one-hot: the left patch has 1 pixel of class 1, the right 3 of class 2."""
+    types = torch.zeros(4, 4, dtype=torch.long)
+    types[0, 0] = 1
+    types[0, 2:] = types[1, 2] = 2
+    return torch.nn.functional.one_hot(types, 3).permute(2, 0, 1)[None].float()
+
+
+def test_token_entropy_by_hand() -> None:
+    logits = torch.zeros(1, 3, 2, 2)
+    logits[0, 1, 0, 0] = 2.0  # the left token leans to class 1
+    said = torch.tensor([2.0, 0, 0]).log_softmax(0)[0].neg().item()
+    log3 = torch.log(torch.tensor(3.0)).item()
+    assert token_entropy(logits, typed_patches()).item() == pytest.approx((said + 3 * log3) / 4)
+    weights = torch.tensor([7.0, 6.0, 1.0])
+    weighted = token_entropy(logits, typed_patches(), weights).item()
+    assert weighted == pytest.approx((6 * said + 3 * log3) / 9)
+
+
+def test_tokens_without_nuclei_answer_for_nothing() -> None:
+    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
+    token_entropy(logits, typed_patches()).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad[0, :, 0].any(0).all()
+    assert not logits.grad[0, :, 1].any()
+    assert token_entropy(logits, torch.zeros(1, 3, 4, 4)).item() == 0
+
+
+def test_the_token_head_is_trained_where_there_are_classes() -> None:
+    output, target = by_hand()
+    output["token_types"] = torch.zeros(1, 2, 1, 1)
+    terms = cellvit_loss(output, target, only(token=2))
+    assert terms["token"].item() == pytest.approx(2 * LOG2, rel=1e-4)
+    target["type_weight"] = torch.zeros(1)
+    assert cellvit_loss(output, target, only(token=2))["token"].item() == 0
