@@ -126,7 +126,7 @@ class Decoder(_Frozen):
 class CellViTConfig(_Frozen):
     """Everything needed to build a network; stored as JSON beside its weights.
 
-    The defaults describe the built-in model.
+    The built-in network is `regdata.cellvit.trainable.DEFAULT`.
 
     Attributes
     ----------

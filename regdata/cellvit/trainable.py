@@ -1,6 +1,6 @@
 """The networks that can be trained, by name."""
 
-from regdata.cellvit.config import CellViTConfig, Encoder, SamEncoder, VitEncoder
+from regdata.cellvit.config import CellViTConfig, Encoder, SamEncoder, StemEncoder, VitEncoder
 from regdata.cellvit.variants import PANNUKE, TAPS, histoplus_config, published_decoder
 from regdata.errors import RegdataError
 
@@ -15,6 +15,13 @@ _VIRCHOW = VitEncoder(
     layer_scale=True,
     whole_patches=True,
 )
+DEFAULT = CellViTConfig(
+    encoder=StemEncoder(
+        backbone="efficientnet_lite2", stem_widths=(16, 24, 48), width=256, depth=4, heads=4
+    ),
+    token_head=True,
+)
+"""The built-in network; its widths were chosen by the study in docs/results.md."""
 _ENCODERS: dict[str, Encoder] = {
     "CellViT-256": VitEncoder(
         width=384, depth=12, heads=6, taps=TAPS[12], resampling="dino", final_norm="applied"
@@ -37,7 +44,7 @@ def trainable_config(name: str) -> CellViTConfig:
         There is none of that name.
     """
     if name == "default":
-        return CellViTConfig()
+        return DEFAULT
     if name in ("HistoPLUS-40x", "HistoPLUS-20x"):
         patches = 1024 if name == "HistoPLUS-40x" else 256
         return histoplus_config({"encoder.pos_embed": (1, patches, 768)})
