@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.cells import CellTable
-from regdata.cellvit.classifier import Classifier, apply_classifier, load_classifier
+from regdata.cellvit.classifier import Classifier, apply_classifier, choose_classifier
 from regdata.cellvit.inference import detect
-from regdata.cellvit.weights import Model, file_sha256, load_model
+from regdata.cellvit.weights import Model, load_model
 from regdata.errors import RegdataError
 from regdata.eval.classes import ClassMap, map_classes
 from regdata.eval.image_score import FoundNuclei, score_image
@@ -41,8 +41,8 @@ class SegmentationSettings:
     ----------
     model
         File of network weights; the built-in model by default.
-    classifier
-        Token classifier that names the nuclei instead of the network.
+    classifier, own_classes
+        What names the nuclei; see `regdata.cellvit.classifier.choose_classifier`.
     mpp
         µm per pixel of the images.
     mapping
@@ -55,6 +55,7 @@ class SegmentationSettings:
 
     model: Path | None = None
     classifier: Path | None = None
+    own_classes: bool = False
     mpp: float = 0.25
     mapping: Mapping[str, str] | None = None
     device: str = "auto"
@@ -108,7 +109,7 @@ def evaluate_segmentation(
     kinds = [load_nuclei(path).kinds for path in paths]  # all are readable before the work begins
     count = max((int(k.max(initial=0)) for k in kinds if k is not None), default=0)
     model = load_model(settings.model, settings.device, settings.exact)
-    classifier = _classifier(settings.classifier, model)
+    classifier = choose_classifier(model, settings.classifier, settings.own_classes)
     own = classifier.info.classes if classifier else model.config.classes[1:]
     classes, how = pair_classes(own, class_names(folder, count), count, settings.mapping)
     names = classes.names if classes else ()
@@ -124,7 +125,8 @@ def evaluate_segmentation(
             done += 1
             progress(done / (len(paths) * len(changes)))
         scores[change.name] = summarise(rows, names, settings.draws, settings.seed)
-    provenance = _provenance(folder, model, settings) | {"classes": how, "own_classes": list(own)}
+    provenance = _provenance(folder, model, classifier, settings)
+    provenance |= {"classes": how, "own_classes": list(own)}
     return SegmentationReport(provenance, scores)
 
 
@@ -218,21 +220,16 @@ def pair_classes(
         return None, f"not scored: {error.message}"
 
 
-def _classifier(path: Path | None, model: Model) -> Classifier | None:
-    if path is None:
-        return None
-    classifier = load_classifier(path)
-    classifier.require_model(model.sha256, model.config.name, model.config.token_width)
-    return classifier
-
-
-def _provenance(folder: Path, model: Model, settings: SegmentationSettings) -> dict[str, Any]:
-    classifier = settings.classifier
+def _provenance(
+    folder: Path, model: Model, classifier: Classifier | None, settings: SegmentationSettings
+) -> dict[str, Any]:
     return {
         "regdata": version("regdata"),
         "data": str(folder),
         "model": model.describe(),
-        "classifier": file_sha256(classifier) if classifier else None,
+        "classifier": None
+        if classifier is None
+        else classifier.info.model_dump(mode="json", exclude={"mean", "std", "training"}),
         "device": model.device.type,
         "precision": str(model.precision).removeprefix("torch."),
         "mpp": settings.mpp,

@@ -37,7 +37,8 @@ def report_text(report: SegmentationReport) -> str:
     ]
     if scores.classes is not None:
         parts += ["", class_table(scores.classes)]
-    parts.append(f"Classes: {about['classes']}.")
+    by = "type branch" if about["classifier"] is None else "token classifier"
+    parts.append(f"Classes (of the {by}): {about['classes']}.")
     if len(report.scores) > 1:
         parts += ["", robustness_table(report)]
     return "\n".join(parts)

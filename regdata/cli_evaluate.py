@@ -11,6 +11,7 @@ _PATH = click.Path(path_type=Path)
 @click.argument("data", type=_PATH)
 @click.option("--model", type=_PATH, help="Network weights; built-in by default.")
 @click.option("--classifier", type=_PATH, help="Token classifier that names the nuclei.")
+@click.option("--own-classes", is_flag=True, help="Let the network's type branch name them.")
 @click.option(
     "--mpp", type=click.FloatRange(0, min_open=True), default=0.25, show_default=True, help="µm/px."
 )

@@ -18,6 +18,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", required=True, type=_PATH, help="The .h5, or a folder for several.")
 @click.option("--model", type=_PATH, help="Network weights; built-in by default.")
 @click.option("--classifier", type=_PATH, help="Token classifier that names the cells.")
+@click.option("--own-classes", is_flag=True, help="Let the network's type branch name them.")
 @click.option("--geojson", is_flag=True, help="Also write <name>.cells.geojson.gz for QuPath.")
 @click.option(
     "--cellvit-files", is_flag=True, help="Also write cells.json, cell_detection.json and cells.pt."

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from regdata.cells_geojson import write_cells_geojson
-from regdata.cellvit.classifier import Classifier, apply_classifier, load_classifier
+from regdata.cellvit.classifier import Classifier, apply_classifier, choose_classifier
 from regdata.cellvit.journal import Journal
 from regdata.cellvit.segment import Segmentation, SegmentSettings
 from regdata.cellvit.stream import Resources
@@ -36,7 +36,10 @@ class SegmentOptions:
     Attributes
     ----------
     classifier
-        File of a token classifier; the network's own classes by default.
+        File of a token classifier; the built-in network's own by default, and for any other
+        network its type branch.
+    own_classes
+        Take the network's type branch in any case.
     mpp
         µm per pixel, where the files do not say or are wrong.
     tissue
@@ -50,6 +53,7 @@ class SegmentOptions:
     """
 
     classifier: Path | None = None
+    own_classes: bool = False
     mpp: float | None = None
     tissue: str = "auto"
     settings: SegmentSettings = field(default_factory=SegmentSettings)
@@ -96,10 +100,7 @@ def segment_slides(
     SegmentSummary or RegdataError
         Of each slide, in order.
     """
-    classifier = load_classifier(options.classifier) if options.classifier else None
-    if classifier is not None:
-        width = model.config.token_width
-        classifier.require_model(model.sha256, model.config.name, width)
+    classifier = choose_classifier(model, options.classifier, options.own_classes)
     for slide, output in zip(slides, outputs, strict=True):
         try:
             yield segment_slide(slide, output, model, classifier, options)

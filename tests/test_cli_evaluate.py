@@ -35,7 +35,7 @@ def test_scores_are_printed_and_written(data: Path, tmp_path: Path) -> None:
     result = run(data, "-o", tmp_path / "scores.json")
     assert result.exit_code == 0, result.output
     assert "2 image(s) at 0.25 µm/px, model default" in result.output
-    assert "Classes: not scored: classes without a partner" in result.output
+    assert "): not scored: classes without a partner" in result.output
     content = json.loads((tmp_path / "scores.json").read_text())
     assert [image["found"] for image in content["images"]] == [1, 1]
     assert content["binary"]["f1"]["value"] == 1.0
@@ -46,7 +46,7 @@ def test_map_scores_the_classes(data: Path) -> None:
     maps = ("misc=1", "inflammatory=2", "epithelial=2", "spindle=2")
     result = run(data, *(word for one in maps for word in ("--map", one)))
     assert result.exit_code == 0, result.output
-    assert "Classes: paired as --map says." in result.output
+    assert "): paired as --map says." in result.output
     assert "balanced accuracy  1.000" in result.output
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from regdata.atomic import replacing
 from regdata.cells import CellTable
 from regdata.cellvit.published_heads import is_checkpoint, read_head
+from regdata.cellvit.weights import Model, default_weights
 from regdata.errors import RegdataError
 
 _FORMAT = "regdata classifier 1"
@@ -179,6 +180,43 @@ def load_classifier(path: Path) -> Classifier:
     """
     content = _read(path)
     return _published(content, path) if is_checkpoint(content) else _own(content, path)
+
+
+def choose_classifier(
+    model: Model, path: Path | None = None, own_classes: bool = False
+) -> Classifier | None:
+    """The classifier that names a network's nuclei; None where its type branch does.
+
+    Parameters
+    ----------
+    path
+        File of a classifier; by default the built-in one, if the network is the built-in one.
+    own_classes
+        The type branch in any case.
+
+    Raises
+    ------
+    RegdataError
+        The file cannot be read or is for another network, or both ways are asked for.
+    """
+    if own_classes:
+        if path is not None:
+            raise RegdataError("pass either --classifier or --own-classes")
+        return None
+    if path is None:
+        return built_in_classifier(model)
+    classifier = load_classifier(path)
+    classifier.require_model(model.sha256, model.config.name, model.config.token_width)
+    return classifier
+
+
+def built_in_classifier(model: Model) -> Classifier | None:
+    """The classifier that comes with the built-in network; None for any other network."""
+    path = default_weights().with_name("default.classifier.pt")
+    if not path.exists():
+        return None
+    classifier = load_classifier(path)
+    return classifier if classifier.info.model_sha256 == model.sha256 else None
 
 
 def _own(content: dict[str, Any], path: Path) -> Classifier:

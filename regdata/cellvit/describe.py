@@ -168,11 +168,19 @@ def _published_name(config: CellViTConfig) -> str:
     return config.name.removesuffix("-x20")
 
 
+_STEMS = {
+    "plain": "convolutional stem",
+    "efficientnet_lite0": "EfficientNet-Lite0 down to 1/16",
+    "efficientnet_lite2": "EfficientNet-Lite2 down to 1/16",
+}
+
+
 def _encoder_words(config: CellViTConfig) -> str:
     encoder = config.encoder
     blocks = f"{encoder.depth} transformer blocks of width {encoder.width}"
     if isinstance(encoder, StemEncoder):
-        return f"convolutional stem, {blocks} in windows of {config.window} px"
+        first = _STEMS[encoder.backbone]
+        return f"{first}, {blocks} in windows of {config.window} px"
     return f"{encoder.kind.upper()}, {blocks}, {encoder.heads} heads"
 
 

@@ -12,6 +12,7 @@ ABOUT = {
     "radius_um": 3.0,
     "model": {"name": "default", "sha256": "0123456789abcdef"},
     "classes": "paired by name",
+    "classifier": None,
 }
 
 
@@ -31,7 +32,7 @@ def test_one_image_with_classes() -> None:
     assert "no intervals: one image only" in text
     assert "cell           2      1  0.533      0.533  0.667             1.000" in lines
     assert "mPQ+               0.533              -" in lines
-    assert lines[-1] == "Classes: paired by name."
+    assert lines[-1] == "Classes (of the type branch): paired by name."
 
 
 def test_robustness_is_one_row_each() -> None:
