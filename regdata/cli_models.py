@@ -29,12 +29,17 @@ def models(context: click.Context, as_json: bool) -> None:
 def show(file: Path | None, as_json: bool) -> None:
     """Say what FILE is: a network, a token classifier or encoder weights.
 
-    Without FILE, the built-in network. Exits with 1 if entries are missing or do not fit.
+    Without FILE, or with "default", the built-in network and its model card. Exits with 1 if
+    entries are missing or do not fit.
     """
     from regdata.cellvit.describe import describe
+    from regdata.cellvit.weights import default_weights
     from regdata.model_text import description_text
 
-    found = describe(file)
+    built_in = file is None or (str(file) == "default" and not file.exists())
+    found = describe(None if built_in else file)
     click.echo(json.dumps(found.to_dict(), indent=2) if as_json else description_text(found))
+    if built_in and not as_json:
+        click.echo("\n" + default_weights().with_name("default.md").read_text(encoding="utf-8"))
     if found.problem:
         raise RegdataError(found.problem)

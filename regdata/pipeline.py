@@ -10,6 +10,7 @@ import numpy as np
 
 from regdata.cells import FLAGS, OUTSIDE_IF, CellTable
 from regdata.cells_geojson import write_cells_geojson
+from regdata.cellvit.classifier import apply_classifier, choose_classifier, kinds_of, naming
 from regdata.cellvit.journal import Journal
 from regdata.cellvit.segment import SegmentSettings, segment
 from regdata.cellvit.weights import Model, load_model
@@ -102,6 +103,7 @@ def _keys(pair: Pair, model: Model, options: BuildOptions) -> dict[str, str]:
         "cells": stage_key(
             he=he,
             model=model.sha256,
+            kinds=naming(model),
             settings=asdict(SegmentSettings()),
             version=_VERSIONS["cells"],
         ),
@@ -159,7 +161,7 @@ def mask_marker(pair: Pair, name: str, stages: Stages) -> Mask:
 
 def segment_nuclei(pair: Pair, model: Model, stages: Stages) -> Path:
     """The file of the H&E slide's nuclei."""
-    config = model.config
+    config, classifier = model.config, choose_classifier(model)
 
     def make(path: Path) -> None:
         tissue = he_tissue(pair.he)
@@ -173,8 +175,8 @@ def segment_nuclei(pair: Pair, model: Model, stages: Stages) -> Path:
             write_dataset(path, config.token_width) as out,
         ):
             for cells in segment(pair.he, model, tissue, progress=progress, journal=journal):
-                out.append(cells)
-            out.finish(config.classes, {"model": model.describe()})
+                out.append(apply_classifier(cells, classifier) if classifier else cells)
+            out.finish(kinds_of(model), {"model": model.describe()})
         finished.unlink()
 
     path = stages.result("cells", "cells.h5", make)
@@ -229,7 +231,7 @@ def describe(
         "registration": json.dumps(registration.to_dict()),
         "thresholds": thresholds,
         "model": model.describe(),
-        "kinds": np.array(model.config.classes),
+        "kinds": np.array(kinds_of(model)),
         "he": slide_facts(pair.he, pair.identity["he"]),
         "if": slide_facts(pair.if_, pair.identity["if"]),
         "flags": FLAGS,

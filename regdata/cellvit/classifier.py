@@ -210,6 +210,18 @@ def choose_classifier(
     return classifier
 
 
+def kinds_of(model: Model) -> tuple[str, ...]:
+    """Kinds of nuclei that a network tells apart by default, background first."""
+    classifier = choose_classifier(model)
+    return classifier.kinds if classifier else model.config.classes
+
+
+def naming(model: Model) -> str:
+    """What names them, for hashes: the classifier's description, or the type branch."""
+    classifier = choose_classifier(model)
+    return classifier.info.model_dump_json() if classifier else "type branch"
+
+
 def built_in_classifier(model: Model) -> Classifier | None:
     """The classifier that comes with the built-in network; None for any other network."""
     path = default_weights().with_name("default.classifier.pt")
