@@ -133,6 +133,16 @@ class Recipe(_Frozen):
     loss: LossConfig = LossConfig()
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
 
+    def identity(self) -> str:
+        """All that decides the run, as JSON; files go by their names alone, since folders move."""
+        sources = tuple(s.model_copy(update={"path": Path(s.path.name)}) for s in self.sources)
+        files = {
+            name: file and Path(file.name)
+            for name, file in (("encoder", self.network.encoder), ("start", self.network.start))
+        }
+        network = self.network.model_copy(update=files)
+        return self.model_copy(update={"sources": sources, "network": network}).model_dump_json()
+
 
 def read_recipe(path: Path, data: Path | None = None) -> Recipe:
     """Read a recipe.

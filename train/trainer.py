@@ -72,7 +72,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "recipe": self.recipe.model_dump_json(),
+            "recipe": self.recipe.identity(),
             "step": self.step,
         }
         with replacing(path) as part:
@@ -87,7 +87,7 @@ class Trainer:
             It is of another recipe.
         """
         state = torch.load(path, weights_only=True, map_location=self.device)
-        if state["recipe"] != self.recipe.model_dump_json():
+        if state["recipe"] != self.recipe.identity():
             raise RegdataError(
                 f"{path} is of a run with another recipe; restore the recipe, or choose another -o"
             )

@@ -1,6 +1,7 @@
 """Runs of `train_segmentation` on made-up images, with a tiny network."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -152,6 +153,14 @@ def test_a_frozen_encoder_stays_until_it_thaws(data: Path) -> None:
         train_step(trainer, batch)
         seen.append(torch.equal(trainer.network.encoder.pos_embed, before))  # type: ignore[arg-type]
     assert seen == [True] * 3 + [False] * 3
+
+
+def test_a_run_goes_on_when_its_data_have_moved(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train_segmentation(recipe(data), folder, CPU)
+    moved = tmp_path / "elsewhere" / data.name
+    shutil.copytree(data, moved)
+    assert train_segmentation(recipe(moved), folder, CPU).exists()
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(data: Path) -> None:
