@@ -38,7 +38,8 @@ def load_encoder(network: CellViT, path: Path) -> None:
         raise RegdataError(f"{path}: no such file of encoder weights")
     encoder = network.config.encoder
     if encoder.kind == "stem" and encoder.backbone != "plain":
-        _load_backbone(network.encoder.backbone, encoder.backbone, path)
+        backbone = network.get_submodule("encoder.backbone")
+        _load_backbone(backbone, encoder.backbone, path)
         return
     expected = network.encoder.state_dict()
     found = _encoder_entries(path)
