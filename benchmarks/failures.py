@@ -88,7 +88,8 @@ def main() -> None:
         np.concatenate([place.picture for place in places[k : k + COLUMNS]], 1)
         for k in range(0, len(places) // COLUMNS * COLUMNS, COLUMNS)
     ]
-    cv2.imwrite(str(arguments.output), np.concatenate(rows)[..., ::-1])
+    picture = np.concatenate(rows)[..., ::-1]
+    cv2.imwrite(str(arguments.output), picture, (cv2.IMWRITE_PNG_COMPRESSION, 9))
 
 
 if __name__ == "__main__":

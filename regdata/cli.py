@@ -9,6 +9,7 @@ from regdata.cli_label_images import label_images
 from regdata.cli_models import models
 from regdata.cli_segment import segment
 from regdata.cli_train_segmentation import train_segmentation
+from regdata.cli_warp import warp, warp_geojson, warp_points
 from regdata.errors import RegdataError
 
 _PATH = click.Path(path_type=Path)
@@ -152,6 +153,9 @@ main.add_command(segment)
 main.add_command(models)
 main.add_command(label_images)
 main.add_command(train_segmentation)
+main.add_command(warp)
+main.add_command(warp_points)
+main.add_command(warp_geojson)
 
 
 if __name__ == "__main__":

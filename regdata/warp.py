@@ -9,18 +9,22 @@ Conventions
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from regdata.pull import between_nodes, pull
 from regdata.resample import Pixels
 from regdata.slide import Box, Slide
 from regdata.transform import Points, Transform
 
-_BLOCK = 1024  # pixels a side warped at once; cv2.remap takes no more than 32767
+_BLOCK = 1024  # pixels a side warped at once
+_LEAST = 64  # a block this small is not divided, however much it needs
+_MOST = 2**24  # pixels of one channel read at once; a block that needs more is divided
 _MARGIN = 6  # pixels read around a block, for the kernels of blur and interpolation
+_NODE_UM = 1.0  # the transform is evaluated this far apart; fields have knots every 8 µm or more
+_FINEST = 2.0**20  # parts of a pixel that places are rounded to
+_PROBES = 16  # places a side at which the scale of the transform is taken
 
 
 def warped(if_slide: Slide, he_slide: Slide, he_to_if: Transform) -> Slide:
@@ -39,9 +43,15 @@ def warped(if_slide: Slide, he_slide: Slide, he_to_if: Transform) -> Slide:
         The sizes, levels and mpp of the H&E slide with the channels and the dtype of the IF
         slide. Nothing is computed before it is read, and then in blocks, so memory is bounded
         by what is asked for. Interpolated cubically; averaged first where an H&E pixel of the
-        level read is larger than an IF pixel; 0 where the IF slide ends.
+        level read is larger than an IF pixel; black (an RGB slide: white) where the IF slide
+        ends. A pixel's value does not depend on the region it is read with.
+
+    Raises
+    ------
+    RegdataError
+        A slide does not say its pixel size.
     """
-    view = _View(if_slide, he_slide, he_to_if)
+    view = _View(if_slide, he_slide, he_to_if, _pitch(if_slide, he_slide, he_to_if))
     return replace(if_slide, sizes=he_slide.sizes, mpp=he_slide.mpp, pixels=view.pixels)
 
 
@@ -50,40 +60,70 @@ class _View:
     if_slide: Slide
     he_slide: Slide
     he_to_if: Transform
+    pitch: float  # level-0 IF pixels per level-0 H&E pixel
 
     def pixels(self, level: int, box: Box, channels: tuple[int, ...]) -> Pixels:
         """Read a box of a level of the H&E frame; a `PixelReader`."""
-        out = np.zeros((len(channels), box.h, box.w), self.if_slide.dtype)
-        for block in _blocks(box):
-            x, y = block.x - box.x, block.y - box.y
-            out[:, y : y + block.h, x : x + block.w] = self._block(level, block, channels)
+        out = np.empty((len(channels), box.h, box.w), self.if_slide.dtype)
+        for block in _blocks(box, _BLOCK):
+            self._fill(out, box, level, block, channels)
         return out
 
-    def _block(self, level: int, box: Box, channels: tuple[int, ...]) -> Pixels:
+    def _fill(
+        self, out: Pixels, box: Box, level: int, block: Box, channels: tuple[int, ...]
+    ) -> None:
+        """Put the pixels of `block` where they belong in those of `box`."""
         downsample = self.he_slide.downsamples[level]
-        xy = self._if_points(downsample, box)
-        pitch = self._pitch(downsample)
+        pitch = downsample * self.pitch
         step = _read_step(self.if_slide, pitch)
-        source, corner = _around(self.if_slide, xy, step, channels)
-        if source is None:
-            return np.zeros((len(channels), box.h, box.w), self.if_slide.dtype)
-        at = ((xy - corner) / step - 0.5).astype(np.float32)  # index of a pixel's centre
-        outside = np.any((xy < 0) | (xy >= np.array(self.if_slide.size)), axis=2)
-        planes = [_pull(plane, at, pitch / step, outside) for plane in source]
-        return np.stack(planes).astype(self.if_slide.dtype)
+        at = self._if_points(downsample, block) / step - 0.5  # index of a pixel's centre
+        source = _around(at, self.if_slide.size, step)
+        if source.w * source.h > _MOST and max(block.w, block.h) > _LEAST:
+            for part in _blocks(block, max(block.w, block.h) // 2):
+                self._fill(out, box, level, part, channels)
+            return
+        x, y = block.x - box.x, block.y - box.y
+        part_of_out = out[:, y : y + block.h, x : x + block.w]
+        part_of_out[:] = self.if_slide.fill
+        if source.w <= 0 or source.h <= 0:
+            return
+        width, height = (side / step for side in self.if_slide.size)
+        size, corner = (source.w, source.h), (source.x * step, source.y * step)
+        planes = self.if_slide.read(corner, size, step, channels)
+        for target, plane in zip(part_of_out, planes, strict=True):
+            smooth = _blurred(plane, pitch / step)
+            fill = self.if_slide.fill
+            target[:] = pull(smooth, at, (source.x, source.y), (width, height), fill)
 
     def _if_points(self, downsample: float, box: Box) -> Points:
-        """Where the centres of the box's pixels lie on the IF slide, (h, w, 2) level-0 pixels."""
-        um = downsample * self.he_slide.known_mpp("--he-mpp")
-        x, y = np.meshgrid(np.arange(box.w) + box.x + 0.5, np.arange(box.h) + box.y + 0.5)
-        on_if = self.he_to_if.points(np.stack([x, y], axis=2) * um)
-        return on_if / self.if_slide.known_mpp("--if-mpp")
+        """Where the centres of the box's pixels lie on the IF slide, (h, w, 2) level-0 pixels.
 
-    def _pitch(self, downsample: float) -> float:
-        """IF pixels per H&E pixel of a level, by the mean scale of the transform."""
-        scale = math.sqrt(abs(float(np.linalg.det(self.he_to_if.matrix[:2, :2]))))
-        he_um = downsample * self.he_slide.known_mpp("--he-mpp")
-        return he_um * scale / self.if_slide.known_mpp("--if-mpp")
+        The transform is evaluated at nodes, the centres of every n-th pixel of the level counted
+        from its first, and interpolated between.
+        """
+        um = downsample * self.he_slide.known_mpp("--he-mpp")
+        step = max(1, int(_NODE_UM / um))
+        x, y = box.x % step, box.y % step
+        columns = (np.arange(box.x - x - step, box.x + box.w + 2 * step, step) + 0.5) * um
+        rows = (np.arange(box.y - y - step, box.y + box.h + 2 * step, step) + 0.5) * um
+        nodes = self.he_to_if.points(np.stack(np.meshgrid(columns, rows), axis=2))
+        # the last bits of a product of matrices depend on how many points are mapped at once, and
+        # could tip the rounding of a pixel
+        nodes = np.round(nodes / self.if_slide.known_mpp("--if-mpp") * _FINEST) / _FINEST
+        return between_nodes(nodes, step, (x, y), (box.w, box.h))
+
+
+def _pitch(if_slide: Slide, he_slide: Slide, he_to_if: Transform) -> float:
+    """IF pixels per H&E pixel of level 0, by the median scale of the transform.
+
+    One number for the slide: were it each block's own, blocks would be averaged differently and
+    show their seams.
+    """
+    he_mpp = he_slide.known_mpp("--he-mpp")
+    share = (np.arange(_PROBES) + 0.5) / _PROBES * he_mpp
+    probes = np.stack(np.meshgrid(share * he_slide.size[0], share * he_slide.size[1]), axis=2)
+    scale = np.median(np.sqrt(np.abs(np.linalg.det(he_to_if.jacobian(probes)))))
+    return he_mpp * float(scale) / if_slide.known_mpp("--if-mpp")
 
 
 def _read_step(if_slide: Slide, pitch: float) -> float:
@@ -96,41 +136,29 @@ def _read_step(if_slide: Slide, pitch: float) -> float:
     return level_step * max(1, math.floor(pitch / level_step + 1e-6))
 
 
-def _around(
-    if_slide: Slide, xy: Points, step: float, channels: tuple[int, ...]
-) -> tuple[Pixels | None, NDArray[np.float64]]:
-    """Read the region the points lie in, and its top-left corner in level-0 IF pixels."""
-    inside = np.maximum(1, np.floor(np.array(if_slide.size) / step))
-    low = np.floor(xy.min(axis=(0, 1)) / step) - _MARGIN
-    high = np.ceil(xy.max(axis=(0, 1)) / step) + _MARGIN
-    first, last = np.maximum(low, 0), np.minimum(high, inside)
-    if (first >= last).any():
-        return None, first
-    corner = first * step
-    size = (int(last[0] - first[0]), int(last[1] - first[1]))
-    return if_slide.read((corner[0], corner[1]), size, step, channels), corner
+def _around(at: Points, size: tuple[int, int], step: float) -> Box:
+    """The pixels to read for the places `at`, in pixels of `step`; empty if none is inside."""
+    inside = np.maximum(1, np.floor(np.array(size) / step))
+    low = np.floor(at.min(axis=(0, 1))) - _MARGIN
+    high = np.ceil(at.max(axis=(0, 1))) + _MARGIN
+    first, last = np.clip(low, 0, inside).astype(int), np.clip(high, 0, inside).astype(int)
+    return Box(*first.tolist(), *(last - first).tolist())
 
 
-def _pull(plane: Pixels, at: NDArray[np.float32], rest: float, outside: NDArray[Any]) -> Pixels:
-    """Interpolate one plane at (h, w, 2) indices; `rest` is the pitch left to average over."""
-    image = plane if plane.dtype in (np.uint8, np.uint16, np.float32) else _as_float(plane)
-    if rest > 1.01:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.5 * math.sqrt(rest**2 - 1)))
-    x, y = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
-    pulled: Pixels = cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    if np.issubdtype(plane.dtype, np.integer) and pulled.dtype != plane.dtype:
-        limits = np.iinfo(plane.dtype)
-        pulled = np.clip(np.round(pulled), limits.min, limits.max)
-    return np.where(outside, 0, pulled)
+def _blurred(plane: Pixels, rest: float) -> Pixels:
+    """A plane averaged over what is left of the pitch when it was read."""
+    if rest <= 1.01:
+        return plane
+    # what OpenCV cannot blur as it is
+    image = plane if plane.dtype in (np.uint8, np.uint16, np.float32) else plane.astype(float)
+    blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.5 * math.sqrt(rest**2 - 1)))
+    if plane.dtype.kind in "iu":
+        blurred = np.rint(blurred)
+    return blurred.astype(plane.dtype, copy=False)
 
 
-def _as_float(plane: Pixels) -> Pixels:
-    """What OpenCV cannot interpolate as it is."""
-    return plane.astype(np.float64)
-
-
-def _blocks(box: Box) -> Iterator[Box]:
-    for y in range(box.y, box.y + box.h, _BLOCK):
-        for x in range(box.x, box.x + box.w, _BLOCK):
-            w = min(_BLOCK, box.x + box.w - x)
-            yield Box(x, y, w, min(_BLOCK, box.y + box.h - y))
+def _blocks(box: Box, side: int) -> Iterator[Box]:
+    for y in range(box.y, box.y + box.h, side):
+        for x in range(box.x, box.x + box.w, side):
+            w = min(side, box.x + box.w - x)
+            yield Box(x, y, w, min(side, box.y + box.h - y))

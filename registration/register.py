@@ -118,7 +118,7 @@ def register(he: Slide, if_: Slide, dapi: int, progress: Progress = silent) -> R
     _check(he, if_, found, margin)
     progress(1.0)
     return Registration(
-        Transform(matrix), found.correlation, found.null_mean, found.null_sd, margin, mpp
+        Transform.affine(matrix), found.correlation, found.null_mean, found.null_sd, margin, mpp
     )
 
 

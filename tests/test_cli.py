@@ -41,8 +41,9 @@ def refused(result: Result, *words: str) -> None:
 
 def test_help_names_the_commands() -> None:
     text = run("--help").output
-    assert all(name in text for name in ("build", "train", "evaluate", "demo"))
-    for command in ("build", "train", "evaluate", "demo"):
+    commands = ("build", "train", "evaluate", "demo", "warp", "warp-points", "warp-geojson")
+    assert all(f"\n  {name} " in text for name in commands)
+    for command in commands:
         assert run(command, "--help").exit_code == 0
 
 

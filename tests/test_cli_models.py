@@ -53,7 +53,7 @@ def test_the_list_names_everything_and_fits_a_terminal() -> None:
         assert f"{head.name} {', '.join(head.classes)} (hidden {head.hidden})" in unwrapped(
             result.output
         )
-    for words in ("default 9.3 M", "18.7 MB", "CellViT-generic", "H0-mini", "image_encoder."):
+    for words in ("default 10.0 M", "20.4 MB", "CellViT-generic", "H0-mini", "image_encoder."):
         assert words in unwrapped(result.output), words
     assert "not downloaded" in result.output
     assert "15094831" in result.output
@@ -78,10 +78,14 @@ def test_the_list_for_machines() -> None:
 
 def facts(result: Result) -> dict[str, str]:
     """Label to text, as printed in two columns."""
-    width = next(line.index(line.split()[1]) for line in result.stdout.splitlines())
+    return in_columns(result.stdout)
+
+
+def in_columns(text: str) -> dict[str, str]:
+    width = next(line.index(line.split()[1]) for line in text.splitlines())
     told: dict[str, str] = {}
     label = ""
-    for line in result.stdout.splitlines():
+    for line in text.splitlines():
         label = line[:width].strip() or label
         told[label] = f"{told.get(label, '')} {line[width:]}".strip()
     return told
@@ -108,8 +112,12 @@ def test_show_a_published_network(tmp_path: Path) -> None:
 
 def test_show_the_built_in_network() -> None:
     result = run("show")
-    told = facts(result)
+    assert run("show", "default").output == result.output
     assert result.exit_code == 0
+    described, card = result.output.split("\n\n# Model card", 1)
+    assert describe().sha256 in card
+    assert "Known failures" in card
+    told = in_columns(described)
     assert told["file"].endswith("default.safetensors (built in)")
     assert told["sha256"] == describe().sha256
     assert told["card"].endswith("default.md")

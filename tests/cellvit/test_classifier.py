@@ -12,9 +12,13 @@ from regdata.cellvit.classifier import (
     ClassifierInfo,
     TokenClassifier,
     apply_classifier,
+    choose_classifier,
+    kinds_of,
     load_classifier,
+    naming,
     save_classifier,
 )
+from regdata.cellvit.weights import load_model
 from regdata.errors import RegdataError
 
 SHA = "a" * 64
@@ -231,3 +235,26 @@ def test_no_code_is_run(tmp_path, monkeypatch):
     with pytest.raises(RegdataError, match="cannot be read as one"):
         load_classifier(tmp_path / "classifier.pt")
     assert os.listdir(tmp_path) == ["classifier.pt"]
+
+
+def test_the_built_in_network_has_a_classifier_and_no_other_network_gets_it(classifier, tmp_path):
+    model = load_model(device="cpu")
+    built_in = choose_classifier(model)
+    assert built_in is not None
+    assert built_in.kinds == kinds_of(model) == model.config.classes
+    assert choose_classifier(model, own_classes=True) is None
+    assert naming(model) == built_in.info.model_dump_json()
+    other = replace(model, sha256="b" * 64)
+    assert choose_classifier(other) is None
+    assert naming(other) == "type branch"
+    assert kinds_of(other) == model.config.classes
+
+
+def test_a_chosen_classifier_must_fit_the_network(classifier, tmp_path):
+    path = tmp_path / "c.pt"
+    save_classifier(path, classifier)
+    model = load_model(device="cpu")
+    with pytest.raises(RegdataError, match="tokens of width 6"):
+        choose_classifier(model, path)
+    with pytest.raises(RegdataError, match="either --classifier or --own-classes"):
+        choose_classifier(model, path, own_classes=True)

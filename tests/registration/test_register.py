@@ -71,7 +71,7 @@ def test_progress_goes_up_to_one(section, pair_of, linear):
 
 
 def test_what_is_stored_is_read_back():
-    found = Registration(Transform(np.diag([1.0, 2.0, 1.0])), 0.6, 0.01, 0.03, 4.0, 0.5)
+    found = Registration(Transform.affine(np.diag([1.0, 2.0, 1.0])), 0.6, 0.01, 0.03, 4.0, 0.5)
     again = Registration.from_dict(json.loads(json.dumps(found.to_dict())))
     assert np.array_equal(again.he_to_if.matrix, found.he_to_if.matrix)
     assert (again.correlation, again.margin, again.z) == (0.6, 4.0, found.z)
