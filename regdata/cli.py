@@ -7,6 +7,7 @@ import click
 from regdata.cli_evaluate import evaluate_segmentation
 from regdata.cli_label_images import label_images
 from regdata.cli_models import models
+from regdata.cli_register import register
 from regdata.cli_segment import segment
 from regdata.cli_train_segmentation import train_segmentation
 from regdata.cli_warp import warp, warp_geojson, warp_points
@@ -153,6 +154,7 @@ main.add_command(segment)
 main.add_command(models)
 main.add_command(label_images)
 main.add_command(train_segmentation)
+main.add_command(register)
 main.add_command(warp)
 main.add_command(warp_points)
 main.add_command(warp_geojson)

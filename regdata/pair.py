@@ -1,6 +1,7 @@
 """The two slides of a section, opened and checked together."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,19 +37,32 @@ class Pair:
     identity: dict[str, Any]
 
 
-def open_pair(options: BuildOptions) -> Pair:
-    """Open both slides and find their channels; what can be refused early is refused here."""
-    he = open_slide(options.he).with_mpp(options.he_mpp)
-    if_ = open_slide(options.if_).with_mpp(options.if_mpp)
+def open_he_if(
+    he_path: Path, if_path: Path, he_mpp: float | None, if_mpp: float | None
+) -> tuple[Slide, Slide]:
+    """Open the H&E and the IF slide, with pixel sizes that are stated or known.
+
+    Raises
+    ------
+    RegdataError
+        One cannot be read or does not say its pixel size, or the first is no RGB picture.
+    """
+    he, if_ = open_slide(he_path).with_mpp(he_mpp), open_slide(if_path).with_mpp(if_mpp)
     if not he.is_rgb or he.dtype != np.uint8:
         raise RegdataError(
-            f"{options.he} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
+            f"{he_path} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
             f"{he.dtype}); expected the H&E slide. Are --he and --if swapped?"
         )
-    if options.channel_names:
-        if_ = rename_channels(if_, options.channel_names)
     he.known_mpp("--he-mpp")
     if_.known_mpp("--if-mpp")
+    return he, if_
+
+
+def open_pair(options: BuildOptions) -> Pair:
+    """Open both slides and find their channels; what can be refused early is refused here."""
+    he, if_ = open_he_if(options.he, options.if_, options.he_mpp, options.if_mpp)
+    if options.channel_names:
+        if_ = rename_channels(if_, options.channel_names)
     markers = {name: find_channel(if_.channels, name) for name in options.markers}
     dapi = find_dapi(if_.channels, options.dapi)
     for name, channel in markers.items():

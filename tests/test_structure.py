@@ -16,6 +16,7 @@ SEE_ALL = {
     "regdata/pipeline.py",
     "regdata/cli.py",
     "regdata/cli_evaluate.py",
+    "regdata/cli_register.py",
     "regdata/cli_train_segmentation.py",
     "regdata/label_images.py",
     "regdata/watch.py",
