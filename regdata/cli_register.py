@@ -46,7 +46,7 @@ def register(
     channel = find_dapi(if_slide.channels, dapi)
     with bar("register") as progress:
         found = run(he_slide, if_slide, channel, progress)
-    about = {
+    about: dict[str, str | float | int] = {
         "he": str(he),
         "if": str(if_),
         "he_mpp": he_slide.known_mpp("--he-mpp"),

@@ -36,7 +36,8 @@ def test_points_go_where_they_truly_lie(
     um = np.loadtxt(mapped, delimiter=",", skiprows=1) * open_slide(pair.if_).known_mpp("")
     off = np.linalg.norm(um - pair.truth.in_if_um, axis=1)
     assert np.median(off) < 1.5  # the section was stretched by 1.2 µm rms, affine cannot follow
-    assert np.linalg.norm(pair.truth.in_if_um - pair.truth.xy * 0.25, axis=1).min() > 5
+    unmapped = np.linalg.norm(pair.truth.in_if_um - pair.truth.xy * 0.25, axis=1)
+    assert np.median(unmapped) > 20
 
 
 def there(transform: Path) -> tuple[object, ...]:

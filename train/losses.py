@@ -194,7 +194,7 @@ def token_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None)
     weights
         (C,) of the classes.
     """
-    share = F.adaptive_avg_pool2d(target, logits.shape[-2:])[:, 1:]
+    share = F.adaptive_avg_pool2d(target, (logits.shape[2], logits.shape[3]))[:, 1:]
     if weights is not None:
         share = share * weights[1:, None, None]
     entropy = -(share * logits.float().log_softmax(1)[:, 1:]).sum((1, 2, 3))
