@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from regdata.errors import RegdataError
+from regdata.cli_warp import check_output
 
 _PATH = click.Path(path_type=Path)
 _MPP = click.FloatRange(0, min_open=True)
@@ -32,10 +32,7 @@ def register(
     Any rotation, mirrored or not; slides of different tissue are refused. `regdata warp`,
     `warp-points` and `warp-geojson` take the file.
     """
-    if output.is_dir():
-        raise RegdataError(f"{output} is a folder; expected the name of a file to write")
-    if output.exists() and not overwrite:
-        raise RegdataError(f"{output} exists; pass --overwrite to replace it")
+    check_output(output, overwrite, he, if_)
     from regdata.channels import find_dapi
     from regdata.pair import open_he_if
     from regdata.progress import bar

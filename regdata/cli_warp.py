@@ -42,7 +42,7 @@ def warp(
     """Write the IF slide in the frame of the H&E slide as a pyramid for any viewer."""
     if output.suffix.lower() not in _FORMATS:
         raise RegdataError(f"{output}: expected a name that ends in .ome.tif or .ome.zarr")
-    _check_output(output, overwrite, he, if_, transform)
+    check_output(output, overwrite, he, if_, transform)
     from regdata.channels import find_channel
     from regdata.open import open_slide
     from regdata.progress import bar
@@ -90,7 +90,7 @@ def warp_points(points: Path, output: Path, overwrite: bool, **choices: Any) -> 
 
     POINTS is a CSV file with columns x and y, full-resolution pixels; other columns are kept.
     """
-    _check_output(output, overwrite, points, choices["transform"])
+    check_output(output, overwrite, points, choices["transform"])
     from regdata.warp_files import warp_points as run
 
     count = run(points, output, _map(**choices))
@@ -106,7 +106,7 @@ def warp_geojson(geojson: Path, output: Path, overwrite: bool, **choices: Any) -
     GEOJSON is a file as QuPath exports it (full-resolution pixels), plain or gzipped; whatever
     it says besides coordinates is kept. The output is gzipped if its name ends in .gz.
     """
-    _check_output(output, overwrite, geojson, choices["transform"])
+    check_output(output, overwrite, geojson, choices["transform"])
     from regdata.warp_files import warp_geojson as run
 
     count = run(geojson, output, _map(**choices))
@@ -138,7 +138,8 @@ def _known(given: float | None, stored: object, slide: str, transform: Path) -> 
     )
 
 
-def _check_output(output: Path, overwrite: bool, *inputs: Path) -> None:
+def check_output(output: Path, overwrite: bool, *inputs: Path) -> None:
+    """Refuse an output that is an input, a folder, or there already and not to be replaced."""
     if any(output.resolve() == path.resolve() for path in inputs):
         raise RegdataError(f"{output} is also an input; choose another name for the output")
     if output.is_dir() and output.suffix.lower() != ".zarr":
