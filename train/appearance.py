@@ -75,6 +75,19 @@ def vary_own_stains(image: UInt8, gain: Floats) -> UInt8:
     return _from_density(DENSITY[image] @ mix.astype(np.float32))
 
 
+def scale_density(image: UInt8, gain: float) -> UInt8:
+    """Optical density of all channels times `gain`: section thicker, or stained for longer."""
+    table = _from_density(DENSITY * gain)
+    return table[image]
+
+
+def sharpen(image: UInt8, amount: float, sigma: float) -> UInt8:
+    """Unsharp mask, as scanners apply it: `amount` times what a blur of `sigma` pixels takes."""
+    values = image.astype(np.float32)
+    detail = values - cv2.GaussianBlur(values, (0, 0), sigma)
+    return np.clip(np.rint(values + amount * detail), 0, 255).astype(np.uint8)
+
+
 def blur(image: UInt8, sigma: float) -> UInt8:
     """Gaussian blur, sigma in pixels."""
     return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8, copy=False)

@@ -46,8 +46,12 @@ class AugmentConfig(BaseModel):
         Gains of the three densities and a shift of each, with fixed stain vectors.
     own_stain_p, own_stain
         Gains of the two stains as estimated on the crop (Macenko).
+    density_p, density
+        Gain of the optical density of all channels alike, log-uniform.
     blur_p, blur_sigma
         Gaussian, in pixels.
+    sharpen_p, sharpen, sharpen_sigma
+        Unsharp mask: how many times its detail is added, and its width in pixels.
     noise_p, noise_std
         Gaussian, in grey values.
     jpeg_p, jpeg_quality
@@ -82,8 +86,13 @@ class AugmentConfig(BaseModel):
     hed_offset: Range = (-0.04, 0.04)
     own_stain_p: Chance = 0.0
     own_stain: Range = (0.75, 1.25)
+    density_p: Chance = 0.0
+    density: Positive = (0.5, 2.0)
     blur_p: Chance = 0.25
     blur_sigma: Positive = (0.4, 1.6)
+    sharpen_p: Chance = 0.0
+    sharpen: Range = (0.5, 3.0)
+    sharpen_sigma: Positive = (1.0, 2.5)
     noise_p: Chance = 0.2
     noise_std: Range = (2.0, 9.0)
     jpeg_p: Chance = 0.2
@@ -197,6 +206,8 @@ def vary_stain(image: UInt8, rng: np.random.Generator, config: AugmentConfig = O
         image = look.vary_hed(image, gain, offset)
     if rng.random() < config.own_stain_p:
         image = look.vary_own_stains(image, rng.uniform(*config.own_stain, 2).astype(np.float32))
+    if rng.random() < config.density_p:
+        image = look.scale_density(image, float(np.exp(rng.uniform(*np.log(config.density)))))
     return image
 
 
@@ -220,6 +231,10 @@ def vary_optics(image: UInt8, rng: np.random.Generator, config: AugmentConfig = 
     steps: tuple[tuple[float, Callable[[UInt8], UInt8]], ...] = (
         (c.coarse_p, lambda i: look.coarsen(i, rng.uniform(*c.coarse))),
         (c.blur_p, lambda i: look.blur(i, rng.uniform(*c.blur_sigma))),
+        (
+            c.sharpen_p,
+            lambda i: look.sharpen(i, rng.uniform(*c.sharpen), rng.uniform(*c.sharpen_sigma)),
+        ),
         (c.zoom_blur_p, lambda i: look.zoom_blur(i, c.zoom_blur)),
         (c.noise_p, lambda i: look.add_noise(i, rng.uniform(*c.noise_std), rng)),
         (c.jpeg_p, lambda i: look.compress(i, quality())),

@@ -59,6 +59,22 @@ def test_blurs_and_coarsening_spread_a_point() -> None:
     assert np.array_equal(look.zoom_blur(image, 1.0), image)
 
 
+def test_density_is_scaled_as_beer_and_lambert_say() -> None:
+    image = np.array([[[255, 127, 63]]], np.uint8)  # density 0, ln 2, ln 4
+    assert look.scale_density(image, 2.0).tolist() == [[[255, 63, 15]]]
+    assert look.scale_density(image, 1.0).tolist() == image.tolist()
+
+
+def test_sharpening_overshoots_at_an_edge_only() -> None:
+    image = np.full((32, 32, 3), 100, np.uint8)
+    image[:, 16:] = 150
+    sharp = look.sharpen(image, 2.0, 1.5)
+    assert sharp[16, 15, 0] < 90
+    assert sharp[16, 16, 0] > 160
+    assert (sharp[:, :6] == 100).all()
+    assert np.array_equal(look.sharpen(image, 0.0, 1.5), image)
+
+
 def test_noise_has_its_strength() -> None:
     grey = np.full((80, 80, 3), 128, np.uint8)
     noise = look.add_noise(grey, 6, np.random.default_rng(0)).astype(float) - 128

@@ -76,11 +76,14 @@ def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
         AugmentConfig.model_validate(wrong)
 
 
-def test_probabilities_are_kept() -> None:
+@pytest.mark.parametrize(
+    ("of_stain", "of_optics"), [("hed_p", "jpeg_p"), ("density_p", "sharpen_p")]
+)
+def test_probabilities_are_kept(of_stain: str, of_optics: str) -> None:
     image = sample().image
     rng = np.random.default_rng(0)
-    stain = AugmentConfig.none().model_copy(update={"hed_p": 0.3})
-    optics = AugmentConfig.none().model_copy(update={"jpeg_p": 0.3})
+    stain = AugmentConfig.none().model_copy(update={of_stain: 0.3})
+    optics = AugmentConfig.none().model_copy(update={of_optics: 0.3})
     changed = [
         (not np.array_equal(image, vary_stain(image, rng, stain)))
         + 1j * (not np.array_equal(image, vary_optics(image, rng, optics)))
