@@ -32,6 +32,7 @@ from regdata.pipeline import build
 from regdata.simulate.restain import restain
 from regdata.simulate.settings import RestainSettings
 from regdata.train.classifier import train_classifier
+from regdata.transform import Transform
 from regdata.write_tiff import write_ome_tiff
 
 INFLAMMATORY = 2
@@ -138,8 +139,8 @@ def main() -> None:
             continue
         paths.append(path)
         built.append(image)
-        matrix = np.asarray(read_dataset(paths[-1]).about["transform"]["matrix"])
-        mapped = image.xy * MPP @ matrix[:2, :2].T + matrix[:2, 2]
+        steps = read_dataset(paths[-1]).about["transform"]["steps"]
+        mapped = Transform.from_dict(steps).points(image.xy * MPP)
         errors.append(float(np.median(np.linalg.norm(mapped - truth, axis=1))))
         judged.append(judge(image, paths[-1]))
         print(f"{image.path.stem}: {errors[-1]:.2f} µm, {judged[-1]}", flush=True)

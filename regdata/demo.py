@@ -26,6 +26,7 @@ from regdata.progress import bar
 from regdata.rundir import read_json, stage_key, write_json
 from regdata.simulate.restain import Restained, RestainSettings, restain
 from regdata.simulate.tissue import KINDS, Tissue, render_tissue
+from regdata.transform import Transform
 from regdata.write_tiff import write_ome_tiff
 
 MPP = 0.25
@@ -185,8 +186,8 @@ def write_test_images(folder: Path, seed: int) -> None:
 
 def registration_error(dataset: CellDataset, truth: DemoTruth) -> dict[str, float]:
     """Distance between where nuclei were mapped and where they truly are, µm."""
-    matrix = np.asarray(dataset.about["transform"]["matrix"])
-    mapped = truth.xy * MPP @ matrix[:2, :2].T + matrix[:2, 2]
+    he_to_if = Transform.from_dict(dataset.about["transform"]["steps"])
+    mapped = he_to_if.points(truth.xy * MPP)
     error = np.linalg.norm(mapped - truth.in_if_um, axis=1)
     return {"median": float(np.median(error)), "p90": float(np.percentile(error, 90))}
 

@@ -1,6 +1,5 @@
 """The chain: read, register, warp, threshold, segment, label, write."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +44,7 @@ __all__ = [
 ]
 
 # Raised when a stage computes something else from the same inputs, so that no old result is kept.
-_VERSIONS = {"register": 1, "mask": 2, "cells": 2, "label": 1}
+_VERSIONS = {"register": 2, "mask": 2, "cells": 2, "label": 1}
 
 
 @dataclass(frozen=True)
@@ -139,9 +138,9 @@ def register_slides(pair: Pair, stages: Stages) -> Registration:
     def make(path: Path) -> None:
         with bar("register") as progress:
             found = register(pair.he, pair.if_, pair.dapi, progress)
-        write_json(path, found.to_dict())
+        found.save(path)
 
-    return Registration.from_dict(read_json(stages.result("register", "transform.json", make)))
+    return Registration.load(stages.result("register", "transform.h5", make))
 
 
 def mask_marker(pair: Pair, name: str, stages: Stages) -> Mask:
@@ -224,11 +223,17 @@ def describe(
         }
         for name, mask in masks.items()
     }
+    size_um = np.array(pair.he.size) * pair.he.known_mpp("--he-mpp")
     return {
         "classes": np.array([NEGATIVE, *options.rules]),
         "options": options.model_dump_json(),
-        "transform": {"matrix": registration.he_to_if.matrix, "unit": "um", "maps": "he_to_if"},
-        "registration": json.dumps(registration.to_dict()),
+        "transform": {
+            "maps": "he_to_if",
+            "unit": "um",
+            "matrix": registration.he_to_if.nearest_affine(size_um),
+            "steps": registration.he_to_if.to_dict(),
+        },
+        "registration": registration.numbers,
         "thresholds": thresholds,
         "model": model.describe(),
         "kinds": np.array(kinds_of(model)),

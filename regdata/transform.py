@@ -12,6 +12,8 @@ from regdata.errors import RegdataError
 Points = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
+_FITTED = 32  # places a side at which the nearest affine map is fitted
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -210,11 +212,41 @@ class Transform:
             matrix = step.matrix @ matrix
         return matrix
 
+    def nearest_affine(self, size_um: Points) -> Matrix:
+        """(3, 3): the matrix that agrees best with it over a slide of (w, h) µm."""
+        if self.is_affine:
+            return self.matrix
+        share = (np.arange(_FITTED) + 0.5) / _FITTED
+        at = np.stack(np.meshgrid(share * size_um[0], share * size_um[1]), 2).reshape(-1, 2)
+        ones = np.ones((len(at), 1))
+        fit = np.linalg.lstsq(np.hstack([at, ones]), self.points(at), rcond=None)[0]
+        return np.vstack([fit.T, [0.0, 0.0, 1.0]])
+
     def to_dict(self) -> dict[str, Any]:
-        """What a file keeps of an affine transform: plain numbers."""
-        return {"kind": "affine", "unit": "um", "matrix": self.matrix.tolist()}
+        """What a file keeps of it: names, numbers and arrays."""
+        return {str(i): _step_to_dict(step) for i, step in enumerate(self.steps)}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "Transform":
         """Read back what `to_dict` gave."""
-        return cls.affine(stored["matrix"])
+        return cls(tuple(_step_from_dict(stored[str(i)]) for i in range(len(stored))))
+
+
+def _step_to_dict(step: Step) -> dict[str, Any]:
+    if isinstance(step, Affine):
+        return {"kind": "affine", "matrix": step.matrix}
+    return {
+        "kind": "displacement",
+        "origin_um": step.field.origin_um,
+        "spacing_um": step.field.spacing_um,
+        "coefficients": step.field.coefficients,
+        "inverted": int(step.inverted),
+    }
+
+
+def _step_from_dict(stored: dict[str, Any]) -> Step:
+    if stored["kind"] == "affine":
+        return Affine(np.asarray(stored["matrix"], np.float64))
+    origin, spacing = np.asarray(stored["origin_um"]), float(stored["spacing_um"])
+    field = Displacement(origin, spacing, np.asarray(stored["coefficients"]))
+    return Displaced(field, bool(stored["inverted"]))

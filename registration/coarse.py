@@ -64,9 +64,11 @@ def coarse_poses(
     for mirrored in (False, True):
         poses: list[Pose] = []
         for start in _candidates(fixed, moving, mirrored):
-            nearer = refined(*rough, start, 2 * mpp, _POLISH)
-            for matrix in (start, refined(*fine, nearer, mpp, _POLISH)):
+            for matrix in (start, refined(*rough, start, 2 * mpp, _POLISH)):
                 poses.extend(_scored(*detail, matrix))
+        nearest = max(poses, key=lambda pose: pose.score, default=None)
+        if nearest is not None:
+            poses.extend(_scored(*detail, refined(*fine, nearest.matrix, mpp, _POLISH)))
         best.append(max(poses, key=lambda pose: pose.score, default=None))
         progress(len(best) / 2)
     return best[0], best[1]

@@ -11,6 +11,7 @@ _CONTRAST = 0.02  # half of SIFT's default: densities are flatter than photograp
 _DRAWS = 20_000
 _NEAR = 3.0  # px, how near a match must come to agree
 _FEWEST = 5  # agreeing matches; a similarity is fixed by two
+_PORTION = 1024  # features compared at once
 _SCALE = 1.1  # largest ratio of the slides' true scales to their stated pixel sizes
 
 Complex = NDArray[np.complex128]
@@ -32,10 +33,8 @@ def feature_pose(fixed: Density, moving: Density, mirrored: bool) -> Matrix | No
     there, words_there = _features(moving, mirrored)
     if min(len(here), len(there)) < _FEWEST:
         return None
-    matches = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True).match(words_here, words_there)
-    a = here[[match.queryIdx for match in matches]]
-    b = there[[match.trainIdx for match in matches]]
-    found = consensus(a, b, _NEAR)
+    i, j = _matched(words_here, words_there)
+    found = consensus(here[i], there[j], _NEAR)
     if found is None:
         return None
     factor, shift = found
@@ -91,6 +90,24 @@ def consensus(a: Complex, b: Complex, near: float) -> tuple[complex, complex] | 
     best = int(np.argmax(agreeing))
     inliers = np.abs(factors[best] * a + shifts[best] - b) < near
     return _fitted(a[inliers], b[inliers])
+
+
+def _matched(
+    a: NDArray[np.float32], b: NDArray[np.float32]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of words of length 1 that are each other's nearest."""
+    nearest = np.empty(len(a), np.intp)
+    highest, back = np.full(len(b), -1.0, np.float32), np.zeros(len(b), np.intp)
+    for start in range(0, len(a), _PORTION):
+        # nearest is where the product is largest; one product serves both directions
+        alike = a[start : start + _PORTION] @ b.T
+        nearest[start : start + len(alike)] = alike.argmax(1)
+        best = alike.argmax(0)
+        values = alike[best, np.arange(len(b))]
+        better = values > highest
+        highest[better], back[better] = values[better], best[better] + start
+    i = np.flatnonzero(back[nearest] == np.arange(len(a)))
+    return i, nearest[i]
 
 
 def _fitted(a: Complex, b: Complex) -> tuple[complex, complex]:

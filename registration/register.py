@@ -1,7 +1,7 @@
 """Registration of the IF slide to the H&E slide of the same section, and whether it is one."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -9,16 +9,21 @@ from regdata.errors import RegdataError
 from regdata.progress import Progress, silent
 from regdata.registration.affine import Descent, refined
 from regdata.registration.coarse import Pose, coarse_poses, detail_um
+from regdata.registration.deform import deform, pulled, rounds_at
 from regdata.registration.density import (
+    FINEST_UM,
     Density,
     Matrix,
-    dapi_density,
+    MovingStain,
     he_density,
+    moving_density,
     working_mpp,
 )
+from regdata.registration.nuclear_map import NuclearMap, he_map, moving_map
 from regdata.registration.similarity import Likeness, correlation, likeness
-from regdata.slide import Slide
+from regdata.slide import Box, Slide
 from regdata.transform import Transform
+from regdata.transform_file import load_transform, read_about, save_transform
 
 MIN_Z = 12.0
 """Standard deviations above the null that the correlation of one section must reach.
@@ -34,6 +39,7 @@ Guards against regular tissue, which fits itself in many places; right pairs lie
 
 _LEVELS_UM = (2.0, 1.0, 0.0)  # µm per pixel of the affine steps; 0 is the finest there is
 _AFFINE = Descent(affine=True, samples=60_000, iterations=100, first=0.5, smallest=0.005)
+_FINER = 0.75  # µm per pixel of the non-rigid part over those of the IF slide, at least
 _JUDGED_UM, _JUDGED_MOST = 1.0, 2048  # µm per pixel of the verdict; pixels a side at most
 _NULL = (3.5, 27.0)  # shifts of the null, in the coarser scale of nuclear detail
 
@@ -52,6 +58,8 @@ class Registration:
         Of its Fisher transform at 48 shifted poses: what chance gives.
     margin
         Score of the pose over that of the best with the other mirror state.
+    affine_correlation
+        The same before the non-rigid part.
     working_mpp
         µm per pixel of the finest step.
     """
@@ -61,39 +69,72 @@ class Registration:
     null_mean: float
     null_sd: float
     margin: float
+    affine_correlation: float
     working_mpp: float
 
     @property
     def z(self) -> float:
-        """Standard deviations the correlation lies above chance."""
-        return Likeness(self.correlation, self.null_mean, self.null_sd).z
+        """Standard deviations the affine correlation lies above chance."""
+        return Likeness(self.affine_correlation, self.null_mean, self.null_sd).z
 
-    def to_dict(self) -> dict[str, Any]:
-        """What a file keeps of it: plain numbers."""
-        return {**asdict(self), "he_to_if": self.he_to_if.to_dict()}
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The evidence, for a file."""
+        return {
+            "correlation": self.correlation,
+            "null_mean": self.null_mean,
+            "null_sd": self.null_sd,
+            "margin": self.margin,
+            "affine_correlation": self.affine_correlation,
+            "working_mpp": self.working_mpp,
+        }
+
+    def save(self, path: Path, about: dict[str, str | float | int] | None = None) -> None:
+        """Write it as a transform file."""
+        save_transform(path, self.he_to_if, {**(about or {}), **self.numbers, "z": self.z})
 
     @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> "Registration":
-        """Read back what `to_dict` gave."""
-        return cls(**{**stored, "he_to_if": Transform.from_dict(stored["he_to_if"])})
+    def load(cls, path: Path) -> "Registration":
+        """Read back what `save` wrote."""
+        about = read_about(path)
+        names = (
+            "correlation",
+            "null_mean",
+            "null_sd",
+            "margin",
+            "affine_correlation",
+            "working_mpp",
+        )
+        return cls(load_transform(path), *(float(about[name]) for name in names))
 
 
-def register(he: Slide, if_: Slide, dapi: int, progress: Progress = silent) -> Registration:
-    """Find the affine map from the H&E slide to the IF slide of the same section.
+def register(
+    he: Slide,
+    if_: Slide,
+    channel: int,
+    progress: Progress = silent,
+    stain: MovingStain = "dapi",
+    affine_only: bool = False,
+) -> Registration:
+    """Find the map from the H&E slide to the IF slide of the same section.
 
     Any rotation, a mirrored slide, different pixel sizes and different fields of view are
-    found; true scales may differ from the stated pixel sizes by 10 %.
+    found; true scales may differ from the stated pixel sizes by 20 %.
 
     Parameters
     ----------
     he
         RGB.
     if_
-        With a nuclear channel.
-    dapi
-        Index of the nuclear channel of `if_`.
+        With a nuclear channel, or a bright-field slide.
+    channel
+        Index of the nuclear channel of `if_`; only DAPI has one.
     progress
         Called with the share done.
+    stain
+        What shows the nuclei of `if_`.
+    affine_only
+        Leave out the non-rigid part.
 
     Raises
     ------
@@ -101,25 +142,42 @@ def register(he: Slide, if_: Slide, dapi: int, progress: Progress = silent) -> R
         When a slide shows nothing, has no mpp, or the two do not look like the same tissue.
     """
     mpp = working_mpp(he, if_)
-    fixed, moving = he_density(he, mpp), dapi_density(if_, dapi, mpp)
-    progress(0.1)
-    pose, margin = _best(coarse_poses(fixed, moving, lambda share: progress(0.1 + 0.5 * share)))
+    fixed, moving = he_density(he, mpp), moving_density(if_, stain, channel, mpp)
+    progress(0.05)
+    pose, margin = _best(coarse_poses(fixed, moving, lambda share: progress(0.05 + 0.25 * share)))
     if pose is None:
         raise _unlike(he, if_, "no pose was found at which both show the same nuclei")
     detail = nuclear_detail(fixed), nuclear_detail(moving)
     matrix = pose.matrix
-    for done, level in enumerate(_LEVELS_UM, 1):
+    for level in _LEVELS_UM if affine_only else _LEVELS_UM[:-1]:
         step = max(level, mpp)
         finer = refined(fixed.coarser(step), moving.coarser(step), matrix, step, _AFFINE)
         # a descent can leave the optimum for good, so it has to prove itself
         matrix = max(finer, matrix, key=lambda m: correlation(*detail, m)[0])
-        progress(0.6 + 0.3 * done / len(_LEVELS_UM))
+    progress(0.4)
     found = judge(*detail, matrix)
     _check(he, if_, found, margin)
+    he_to_if, after = Transform.affine(matrix), found.correlation
+    if not affine_only:
+        finest = max(FINEST_UM, he.known_mpp("--he-mpp"), _FINER * if_.known_mpp("--if-mpp"))
+        maps = he_map(he, finest, fixed), moving_map(if_, stain, channel, finest, moving)
+        bent = deform(*maps, he_to_if, rounds_at(finest), lambda x: progress(0.4 + 0.6 * x))
+        better = detail_correlation(*detail, bent)
+        if better > after:
+            he_to_if, after = bent, better
     progress(1.0)
-    return Registration(
-        Transform.affine(matrix), found.correlation, found.null_mean, found.null_sd, margin, mpp
-    )
+    evidence = after, found.null_mean, found.null_sd, margin, found.correlation
+    return Registration(he_to_if, *evidence, mpp)
+
+
+def detail_correlation(fixed: Density, moving: Density, he_to_if: Transform) -> float:
+    """Correlation of two slides' nuclear detail under any transform, inside tissue."""
+    height, width = fixed.values.shape
+    box = Box(0, 0, width, height)
+    values, inside = pulled(NuclearMap.of(moving), he_to_if, box, fixed.mpp)
+    where = fixed.tissue & (inside > 0)
+    a, b = fixed.values[where], values[where]
+    return float(np.corrcoef(a, b)[0, 1]) if a.size and a.std() * b.std() > 0 else 0.0
 
 
 def nuclear_detail(density: Density) -> Density:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from regdata.slide import Slide
 from regdata.stain import RGB_FROM_HED
+from regdata.transform import Transform
 
 Matrix = NDArray[np.float64]
 
@@ -70,13 +71,13 @@ class Pair:
     he_to_if: Matrix
     xy_um: NDArray[np.float64]
 
-    def error_um(self, found: Matrix) -> NDArray[np.float64]:
+    def error_um(self, found: Transform) -> NDArray[np.float64]:
         """Distance from where each nucleus in view was mapped to where it is."""
         true = self.xy_um @ self.he_to_if[:2, :2].T + self.he_to_if[:2, 2]
         size = np.array(self.if_.size) * self.if_.known_mpp("")
         seen = ((true > 0) & (true < size)).all(1)
-        mapped = self.xy_um @ found[:2, :2].T + found[:2, 2]
-        return np.asarray(np.linalg.norm(mapped - true, axis=1)[seen])
+        apart = found.points(self.xy_um) - true
+        return np.asarray(np.linalg.norm(apart, axis=1)[seen])
 
 
 def affine(degrees: float, mirror: bool = False, scale: float = 1.0, shear: float = 0.0) -> Matrix:

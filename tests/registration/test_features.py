@@ -3,6 +3,7 @@ import pytest
 
 from regdata.registration.density import dapi_density, he_density
 from regdata.registration.features import consensus, feature_pose
+from regdata.transform import Transform
 
 
 def matches(factor, shift, right, wrong, seed=0):
@@ -45,9 +46,9 @@ def test_a_pose_is_found_from_the_slides(section, pair_of, linear, mirror):
     fixed, moving = he_density(pair.he, 1.0), dapi_density(pair.if_, 0, 1.0)
     found = feature_pose(fixed, moving, mirror)
     assert found is not None
-    assert np.median(pair.error_um(found)) < 3
+    assert np.median(pair.error_um(Transform.affine(found))) < 3
     wrong = feature_pose(fixed, moving, not mirror)
-    assert wrong is None or np.median(pair.error_um(wrong)) > 30
+    assert wrong is None or np.median(pair.error_um(Transform.affine(wrong))) > 30
 
 
 def test_images_without_features_give_no_pose(slide):
