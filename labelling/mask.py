@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from regdata.atomic import replacing
 from regdata.labelling.background import Background
-from regdata.labelling.threshold import Threshold
+from regdata.labelling.threshold import METHOD, Threshold
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,17 @@ class Mask:
     channel: int
     background: Background
     threshold: Threshold
+
+    def describe(self) -> dict[str, Any]:
+        """What a dataset keeps of how the mask was made."""
+        return {
+            "method": METHOD,
+            "value": self.threshold.value,
+            "share_of_tissue": self.threshold.share,
+            "contrast": self.threshold.contrast,
+            "background_min": float(self.background.grid.min()),
+            "background_max": float(self.background.grid.max()),
+        }
 
 
 def save_mask(path: Path, mask: Mask) -> None:

@@ -53,9 +53,14 @@ def build(classes: tuple[str, ...], **options: object) -> None:
 
     summary = run(wanted)
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
+    registration = summary.registration
+    for reason in registration.reasons:
+        click.echo(f"warning: registration: {reason}", err=True)
     kept = f" (kept: {', '.join(summary.kept)})" if summary.kept else ""
     click.echo(
-        f"{summary.output}: {counts}; hematoxylin-DAPI correlation {summary.correlation:.2f}{kept}"
+        f"{summary.output}: {counts}; hematoxylin-DAPI correlation {summary.correlation:.2f}, "
+        f"expected registration error {registration.median_um:.2f} µm in "
+        f"{registration.tiles} tiles{kept}"
     )
 
 

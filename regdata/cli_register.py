@@ -1,13 +1,20 @@
 """The command `regdata register`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from regdata.cli_warp import check_output
+from regdata.errors import RegdataError
+
+if TYPE_CHECKING:
+    from regdata.registration.run import Judged, SlidePair
+    from regdata.transform import Transform
 
 _PATH = click.Path(path_type=Path)
 _MPP = click.FloatRange(0, min_open=True)
+_METHODS = ("ours", "affine", "simpleitk", "elastix", "valis")
 
 
 @click.command()
@@ -17,6 +24,29 @@ _MPP = click.FloatRange(0, min_open=True)
 @click.option("--dapi", help="Nuclear channel, name or index; found by its name by default.")
 @click.option("--he-mpp", type=_MPP, help="µm per pixel of the H&E, if the file does not say.")
 @click.option("--if-mpp", type=_MPP, help="µm per pixel of the IF, if the file does not say.")
+@click.option(
+    "--moving-stain",
+    type=click.Choice(["dapi", "hematoxylin", "dab"]),
+    default="dapi",
+    show_default=True,
+    help="What shows the nuclei of --if; dab for immunohistochemistry.",
+)
+@click.option("--serial", is_flag=True, help="The slides are neighbouring sections, not one.")
+@click.option(
+    "--backend",
+    type=click.Choice(_METHODS),
+    default="ours",
+    show_default=True,
+    help="What finds the map.",
+)
+@click.option("--compare", help="Run several backends (ours,elastix,...) and keep the best.")
+@click.option("--valis-python", type=_PATH, help="Interpreter of the environment with VALIS.")
+@click.option(
+    "--landmarks", nargs=2, type=_PATH, help="Two CSV of points, H&E and IF: report the error."
+)
+@click.option(
+    "--report", type=_PATH, help="Folder of pictures and tiles; OUTPUT_report by default."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def register(
     he: Path,
@@ -25,35 +55,143 @@ def register(
     dapi: str | None,
     he_mpp: float | None,
     if_mpp: float | None,
+    moving_stain: str,
+    serial: bool,
+    backend: str,
+    compare: str | None,
+    valis_python: Path | None,
+    landmarks: tuple[Path, Path] | None,
+    report: Path | None,
     overwrite: bool,
 ) -> None:
-    """Find the affine map from the H&E slide to the IF slide of one section.
+    """Find the map from the H&E slide to the IF slide of one section, to a cell.
 
-    Any rotation, mirrored or not; slides of different tissue are refused. `regdata warp`,
-    `warp-points` and `warp-geojson` take the file.
+    Any rotation, mirrored or not, stretched tissue; slides of different tissue are refused.
+    Pictures and an error in µm for every tile lie in the report. `regdata warp`, `warp-points`
+    and `warp-geojson` take the file.
     """
+    methods = _methods(backend, compare)
     check_output(output, overwrite, he, if_)
+    from regdata.landmarks import read_landmarks
+    from regdata.progress import bar
+    from regdata.registration.backend_valis import ValisRun
+    from regdata.registration.backends import check_backend
+    from regdata.registration.run import check_verdict, run, write_comparison, write_report
+
+    for method in methods:
+        if method not in ("ours", "affine"):
+            check_backend(method, valis_python)
+    points = tuple(read_landmarks(path) for path in landmarks or ())
+    pair = _open(he, if_, (he_mpp, if_mpp), dapi, moving_stain)
+    folder = report or output.with_name(f"{output.stem}_report")
+    valis = ValisRun(valis_python)
+    if serial:
+        _serial(pair, output, points, moving_stain)
+        return
+    judged = [run(pair, method, bar, valis) for method in methods]
+    best = min(judged, key=lambda one: one.verdict.median_um)
+    write_report(pair, best, folder)
+    if len(judged) > 1:
+        table = write_comparison(judged, folder / "comparison.csv")
+        click.echo(table.to_string(index=False))
+    _print_landmarks(pair, points, {one.method: one.registration.he_to_if for one in judged})
+    check_verdict(pair, best, folder)
+    best.registration.save(output, _about(pair, best, moving_stain))
+    _print(best, output, folder)
+
+
+def _open(
+    he: Path,
+    if_: Path,
+    mpps: tuple[float | None, float | None],
+    dapi: str | None,
+    stain: str,
+) -> "SlidePair":
     from regdata.channels import find_dapi
     from regdata.pair import open_he_if
-    from regdata.progress import bar
-    from regdata.registration.register import register as run
-    from regdata.transform_file import save_transform
+    from regdata.registration.density import as_fluorescence
+    from regdata.registration.run import SlidePair
 
-    he_slide, if_slide = open_he_if(he, if_, he_mpp, if_mpp)
-    channel = find_dapi(if_slide.channels, dapi)
-    with bar("register") as progress:
-        found = run(he_slide, if_slide, channel, progress)
-    about: dict[str, str | float | int] = {
-        "he": str(he),
-        "if": str(if_),
-        "he_mpp": he_slide.known_mpp("--he-mpp"),
-        "if_mpp": if_slide.known_mpp("--if-mpp"),
-        "dapi": if_slide.channels[channel],
-        "correlation": found.correlation,
-        "z": found.z,
+    he_slide, moving = open_he_if(he, if_, *mpps)
+    if stain == "dapi":
+        return SlidePair(he_slide, moving, find_dapi(moving.channels, dapi))
+    return SlidePair(he_slide, as_fluorescence(moving, stain), 0)
+
+
+def _methods(backend: str, compare: str | None) -> list:
+    if compare is None:
+        return [backend]
+    methods = list(dict.fromkeys(name.strip() for name in compare.split(",") if name.strip()))
+    unknown = [name for name in methods if name not in _METHODS]
+    if unknown or len(methods) < 2:
+        raise RegdataError(
+            f"--compare {compare}: expected two or more of {', '.join(_METHODS)}, parted by commas"
+        )
+    return methods
+
+
+def _print_landmarks(pair: "SlidePair", points: tuple, transforms: dict[str, "Transform"]) -> None:
+    """Say how far landmarks are off under each transform."""
+    if not points:
+        return
+    from regdata.registration.tre import target_registration_error
+
+    mpps = pair.he.known_mpp("--he-mpp"), pair.if_.known_mpp("--if-mpp")
+    for name, transform in transforms.items():
+        e = target_registration_error(*points, transform, *mpps, pair.he.size)
+        click.echo(
+            f"landmarks, {name}: {e.count} points, error median {e.median_um:.2f}, mean "
+            f"{e.mean_um:.2f}, p90 {e.p90_um:.2f}, max {e.max_um:.2f} µm; of the diagonal (rTRE) "
+            f"median {e.median_rtre:.4%}, mean {e.mean_rtre:.4%}, max {e.max_rtre:.4%}; "
+            f"{e.robustness:.0%} closer than unregistered"
+        )
+
+
+def _about(pair: "SlidePair", best: "Judged", stain: str) -> dict[str, str | float | int]:
+    """What the transform file says of its making."""
+    return {
+        "he": str(pair.he.path),
+        "if": str(pair.if_.path),
+        "he_mpp": pair.he.known_mpp("--he-mpp"),
+        "if_mpp": pair.if_.known_mpp("--if-mpp"),
+        "channel": pair.if_.channels[pair.channel],
+        "moving_stain": stain,
+        "backend": best.method,
+        "verdict": best.verdict.status,
+        "tiles_accepted": best.verdict.accepted,
+        "expected_error_um": best.verdict.median_um,
     }
-    save_transform(output, found.he_to_if, about)
+
+
+def _print(best: "Judged", output: Path, folder: Path) -> None:
+    found, judged = best.registration, best.verdict
     click.echo(
-        f"{output}: hematoxylin-DAPI correlation {found.correlation:.2f}, "
-        f"{found.z:.0f} standard deviations above chance"
+        f"{output}: correlation {found.correlation:.2f} (affine {found.affine_correlation:.2f}), "
+        f"{judged.accepted:.0%} of {judged.tiles} tiles accepted, expected error median "
+        f"{judged.median_um:.2f}, p90 {judged.p90_um:.2f} µm; look at {folder}"
+    )
+    for reason in judged.reasons:
+        click.echo(f"warning: {reason}", err=True)
+
+
+def _serial(pair: "SlidePair", output: Path, points: tuple, stain: str) -> None:
+    """Register neighbouring sections, which share structure and no nuclei."""
+    from regdata.progress import bar
+    from regdata.registration.serial import register_serial
+
+    with bar("register") as progress:
+        found = register_serial(pair.he, pair.if_, pair.channel, progress)
+    _print_landmarks(pair, points, {"ours": found.he_to_if})
+    about: dict[str, str | float | int] = {
+        "he": str(pair.he.path),
+        "if": str(pair.if_.path),
+        "he_mpp": pair.he.known_mpp("--he-mpp"),
+        "if_mpp": pair.if_.known_mpp("--if-mpp"),
+        "moving_stain": stain,
+        "backend": "serial",
+    }
+    found.save(output, about)
+    click.echo(f"{output}: correlation of structure {found.correlation:.2f}")
+    click.echo(
+        "warning: neighbouring sections share no nuclei; labels need the same section", err=True
     )

@@ -22,12 +22,14 @@ from regdata.labelling.background import channel_background, without_background
 from regdata.labelling.labels import NEGATIVE, label_cells
 from regdata.labelling.mask import Mask, load_mask, save_mask
 from regdata.labelling.overlap import overlaps
-from regdata.labelling.threshold import METHOD, find_threshold
+from regdata.labelling.threshold import find_threshold
 from regdata.options import BuildOptions
 from regdata.pair import Pair, covered, open_pair, slide_facts
 from regdata.progress import bar
+from regdata.registering import Registered, draw_registration, error_at, register_slides
 from regdata.qc import Aligned, count_labels, write_pictures
-from regdata.registration.register import Registration, register
+from regdata.registration.quality import Verdict
+from regdata.registration.register import Registration
 from regdata.rundir import RunDirectory, Stages, read_json, stage_key, write_json
 from regdata.tissue import he_tissue, if_tissue
 from regdata.train.classifier import train_classifier
@@ -57,6 +59,8 @@ class BuildSummary:
         Number of cells per label.
     correlation
         Of hematoxylin and warped DAPI.
+    registration
+        What the tiles say of the alignment.
     kept
         Names of the stages whose result was there already.
     """
@@ -64,6 +68,7 @@ class BuildSummary:
     output: Path
     counts: dict[str, int]
     correlation: float
+    registration: Verdict
     kept: tuple[str, ...]
 
 
@@ -85,13 +90,22 @@ def build(options: BuildOptions) -> BuildSummary:
     stages = Stages(RunDirectory(options.run_directory), _keys(pair, model, options))
     _check_output(options, stages)
 
-    registration = register_slides(pair, stages)
+    registered = register_slides(pair, stages)
+    registration = registered.registration
     masks = {name: mask_marker(pair, name, stages) for name in options.markers}
     cells = segment_nuclei(pair, model, stages)
-    aligned = align(pair, registration, masks, model)
+    aligned = align(pair, registered, masks, model)
     about = describe(pair, options, registration, masks, model)
+    if not stages.published(options.output):
+        draw_registration(pair, registered, options)
     counts = label_nuclei(options, aligned, cells, about, stages)
-    return BuildSummary(options.output, counts, registration.correlation, tuple(stages.kept))
+    return BuildSummary(
+        options.output,
+        counts,
+        registration.correlation,
+        registered.verdict,
+        tuple(stages.kept),
+    )
 
 
 def _keys(pair: Pair, model: Model, options: BuildOptions) -> dict[str, str]:
@@ -130,17 +144,6 @@ def _check_output(options: BuildOptions, stages: Stages) -> None:
             f"{options.output} exists and was made from other inputs or options; "
             "pass --overwrite to replace it, or another -o"
         )
-
-
-def register_slides(pair: Pair, stages: Stages) -> Registration:
-    """The map from the H&E slide to the IF slide."""
-
-    def make(path: Path) -> None:
-        with bar("register") as progress:
-            found = register(pair.he, pair.if_, pair.dapi, progress)
-        found.save(path)
-
-    return Registration.load(stages.result("register", "transform.h5", make))
 
 
 def mask_marker(pair: Pair, name: str, stages: Stages) -> Mask:
@@ -187,9 +190,9 @@ def segment_nuclei(pair: Pair, model: Model, stages: Stages) -> Path:
     return path
 
 
-def align(pair: Pair, registration: Registration, masks: dict[str, Mask], model: Model) -> Aligned:
+def align(pair: Pair, registered: Registered, masks: dict[str, Mask], model: Model) -> Aligned:
     """The channels of the IF slide as slides in the H&E frame."""
-    he_to_if = registration.he_to_if
+    he_to_if, quality = registered.registration.he_to_if, registered.quality
     markers = {
         name: warped(without_background(pair.if_, m.channel, m.background), pair.he, he_to_if)
         for name, m in masks.items()
@@ -201,6 +204,7 @@ def align(pair: Pair, registration: Registration, masks: dict[str, Mask], model:
         {name: mask.threshold.value for name, mask in masks.items()},
         model.config.mpp / pair.he.known_mpp("--he-mpp"),
         partial(covered, pair, he_to_if),
+        partial(error_at, pair, quality),
     )
 
 
@@ -212,17 +216,6 @@ def describe(
     model: Model,
 ) -> dict[str, Any]:
     """What the file says of how it was made."""
-    thresholds = {
-        name: {
-            "method": METHOD,
-            "value": mask.threshold.value,
-            "share_of_tissue": mask.threshold.share,
-            "contrast": mask.threshold.contrast,
-            "background_min": float(mask.background.grid.min()),
-            "background_max": float(mask.background.grid.max()),
-        }
-        for name, mask in masks.items()
-    }
     size_um = np.array(pair.he.size) * pair.he.known_mpp("--he-mpp")
     return {
         "classes": np.array([NEGATIVE, *options.rules]),
@@ -234,7 +227,7 @@ def describe(
             "steps": registration.he_to_if.to_dict(),
         },
         "registration": registration.numbers,
-        "thresholds": thresholds,
+        "thresholds": {name: mask.describe() for name, mask in masks.items()},
         "model": model.describe(),
         "kinds": np.array(kinds_of(model)),
         "he": slide_facts(pair.he, pair.identity["he"]),
@@ -282,6 +275,7 @@ def label_portion(
     names = np.array([NEGATIVE, *options.rules, UNKNOWN])
     columns: dict[str, Any] = {f"overlap_{name}": share for name, share in overlap.items()}
     columns |= {
+        "registration_error_um": aligned.error_um(cells.xy).astype(np.float32),
         "label": names[np.where(outside, len(names) - 1, label)],
         "slide": options.he.stem,
         "patient": options.patient or options.he.stem,

@@ -33,6 +33,8 @@ class Aligned:
         Level-0 H&E pixels per pixel at which nuclei were found.
     covered
         Whether points, (N, 2) level-0 H&E pixels, lie on the IF slide.
+    error_um
+        Expected error of the registration at such points, µm.
     """
 
     he: Slide
@@ -41,6 +43,7 @@ class Aligned:
     thresholds: dict[str, float]
     step: float
     covered: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+    error_um: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def count_labels(labelled: Path, classes: Sequence[str]) -> dict[str, int]:

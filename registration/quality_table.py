@@ -67,6 +67,16 @@ class TileQuality:
     error_um: Floats
     status: NDArray[np.str_]
 
+    def error_at(self, xy_um: Floats) -> Floats:
+        """Expected error, µm, of the tiles that points (N, 2) µm on the H&E lie in.
+
+        NaN in empty tiles, where nothing tells.
+        """
+        rows, columns = self.shape
+        place = np.floor(xy_um / self.tile_um).astype(int)
+        column, row = np.clip(place[:, 0], 0, columns - 1), np.clip(place[:, 1], 0, rows - 1)
+        return np.asarray(self.error_um[row * columns + column])
+
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of the grid of tiles."""
@@ -95,6 +105,27 @@ class TileQuality:
         )
 
 
+def write_table(quality: TileQuality, path: Path) -> None:
+    """Write all tiles as CSV."""
+    # coordinates of a slide of some cm to 0.01 µm
+    quality.to_table().to_csv(path, index=False, float_format="%.8g")
+
+
+def read_table(path: Path) -> TileQuality:
+    """Read back what `write_table` wrote, to eight digits."""
+    table = pd.read_csv(path, keep_default_na=True)
+    plain = ("tissue", "correlation", "null_z", "sd_um", "confidence", "jacobian_min")
+    return TileQuality(
+        centre_um=table[["x_um", "y_um"]].to_numpy(float),
+        tile_um=float(table["tile_um"].iloc[0]),
+        shift_um=table[["shift_x_um", "shift_y_um"]].to_numpy(float),
+        jacobian_max=table["jacobian_max"].to_numpy(float),
+        error_um=table["error_um"].to_numpy(float),
+        status=table["status"].to_numpy("U8"),
+        **{name: table[name].to_numpy(float) for name in plain},
+    )
+
+
 def write_quality(quality: TileQuality, folder: Path, he_mpp: float) -> list[Path]:
     """Write `quality.csv`, all tiles, and `quality.geojson`, a heat map for QuPath.
 
@@ -111,7 +142,7 @@ def write_quality(quality: TileQuality, folder: Path, he_mpp: float) -> list[Pat
     """
     table, heat = folder / "quality.csv", folder / "quality.geojson"
     with replacing(table) as part:
-        quality.to_table().to_csv(part, index=False, float_format="%.4g")
+        write_table(quality, part)
     with replacing(heat) as part, part.open("w") as file:
         file.write('{"type":"FeatureCollection","features":[\n')
         for number, feature in enumerate(_features(quality, he_mpp)):

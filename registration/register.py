@@ -108,6 +108,42 @@ class Registration:
         return cls(load_transform(path), *(float(about[name]) for name in names))
 
 
+@dataclass(frozen=True)
+class AffineFit:
+    """The affine map and what it was found with: where every non-rigid method begins.
+
+    Attributes
+    ----------
+    fixed, moving
+        Densities of H&E and IF.
+    matrix
+        (3, 3), H&E µm to IF µm.
+    found
+        How alike the slides are there, beside chance.
+    margin
+        See `Registration`.
+    """
+
+    fixed: Density
+    moving: Density
+    matrix: Matrix
+    found: Likeness
+    margin: float
+
+    def registration(self, he_to_if: Transform) -> Registration:
+        """Judge a map that goes on from here; the affine one is kept where it is no better."""
+        after = detail_correlation(*self._detail, he_to_if)
+        if after <= self.found.correlation:
+            he_to_if, after = Transform.affine(self.matrix), self.found.correlation
+        found = self.found
+        evidence = after, found.null_mean, found.null_sd, self.margin, found.correlation
+        return Registration(he_to_if, *evidence, self.fixed.mpp)
+
+    @property
+    def _detail(self) -> tuple[Density, Density]:
+        return nuclear_detail(self.fixed), nuclear_detail(self.moving)
+
+
 def register(
     he: Slide,
     if_: Slide,
@@ -141,33 +177,58 @@ def register(
     RegdataError
         When a slide shows nothing, has no mpp, or the two do not look like the same tissue.
     """
+    share = 1.0 if affine_only else 0.4
+    levels = _LEVELS_UM if affine_only else _LEVELS_UM[:-1]
+    fit = fit_affine(he, if_, channel, lambda x: progress(share * x), stain, levels)
+    affine = Transform.affine(fit.matrix)
+    if affine_only:
+        return fit.registration(affine)
+    finest = max(FINEST_UM, he.known_mpp("--he-mpp"), _FINER * if_.known_mpp("--if-mpp"))
+    fixed = he_map(he, finest, fit.fixed)
+    moving = moving_map(if_, stain, channel, finest, fit.moving)
+    bent = deform(fixed, moving, affine, rounds_at(finest), lambda x: progress(0.4 + 0.6 * x))
+    return fit.registration(bent)
+
+
+def fit_affine(
+    he: Slide,
+    if_: Slide,
+    channel: int,
+    progress: Progress = silent,
+    stain: MovingStain = "dapi",
+    levels_um: tuple[float, ...] = _LEVELS_UM,
+) -> AffineFit:
+    """Find the best affine map and refuse slides that do not show the same tissue.
+
+    Parameters
+    ----------
+    he, if_, channel, progress, stain
+        As for `register`.
+    levels_um
+        µm per pixel of the steps of refinement; 0 is the finest there is.
+
+    Raises
+    ------
+    RegdataError
+        As `register`.
+    """
     mpp = working_mpp(he, if_)
     fixed, moving = he_density(he, mpp), moving_density(if_, stain, channel, mpp)
-    progress(0.05)
-    pose, margin = _best(coarse_poses(fixed, moving, lambda share: progress(0.05 + 0.25 * share)))
+    progress(0.1)
+    pose, margin = _best(coarse_poses(fixed, moving, lambda share: progress(0.1 + 0.6 * share)))
     if pose is None:
         raise _unlike(he, if_, "no pose was found at which both show the same nuclei")
     detail = nuclear_detail(fixed), nuclear_detail(moving)
     matrix = pose.matrix
-    for level in _LEVELS_UM if affine_only else _LEVELS_UM[:-1]:
+    for done, level in enumerate(levels_um, 1):
         step = max(level, mpp)
         finer = refined(fixed.coarser(step), moving.coarser(step), matrix, step, _AFFINE)
         # a descent can leave the optimum for good, so it has to prove itself
         matrix = max(finer, matrix, key=lambda m: correlation(*detail, m)[0])
-    progress(0.4)
+        progress(0.7 + 0.3 * done / len(levels_um))
     found = judge(*detail, matrix)
     _check(he, if_, found, margin)
-    he_to_if, after = Transform.affine(matrix), found.correlation
-    if not affine_only:
-        finest = max(FINEST_UM, he.known_mpp("--he-mpp"), _FINER * if_.known_mpp("--if-mpp"))
-        maps = he_map(he, finest, fixed), moving_map(if_, stain, channel, finest, moving)
-        bent = deform(*maps, he_to_if, rounds_at(finest), lambda x: progress(0.4 + 0.6 * x))
-        better = detail_correlation(*detail, bent)
-        if better > after:
-            he_to_if, after = bent, better
-    progress(1.0)
-    evidence = after, found.null_mean, found.null_sd, margin, found.correlation
-    return Registration(he_to_if, *evidence, mpp)
+    return AffineFit(fixed, moving, matrix, found, margin)
 
 
 def detail_correlation(fixed: Density, moving: Density, he_to_if: Transform) -> float:

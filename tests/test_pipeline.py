@@ -3,22 +3,26 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from simulated import SimulatedPair
 
-from regdata import pipeline
+from regdata import pipeline, registering
 from regdata.cells import CellTable
 from regdata.dataset import read_dataset
 from regdata.demo import judge_labels, registration_error
 from regdata.errors import RegdataError
 from regdata.options import BuildOptions
 from regdata.pipeline import build
+from regdata.registration.register import Registration
 from regdata.slide import Slide
+from regdata.transform import Transform
 from regdata.write_tiff import write_ome_tiff
 
 Segment = Callable[..., Iterator[CellTable]]
@@ -42,7 +46,21 @@ def test_the_labels_are_right(pair: SimulatedPair, built: Path) -> None:
     assert judged.detected > 0.8
     assert judged.precision > 0.95
     assert judged.recall > 0.75  # a tenth of the positives stay unstained
-    assert registration_error(dataset, pair.truth)["median"] < 1.5
+    assert registration_error(dataset, pair.truth)["median"] < 0.25
+
+
+def test_every_nucleus_knows_how_well_its_place_is_registered(
+    pair: SimulatedPair, built: Path
+) -> None:
+    dataset = read_dataset(built)
+    claimed = dataset.obs["registration_error_um"].to_numpy()
+    assert np.isfinite(claimed).mean() > 0.9
+    assert np.nanmedian(claimed) < 0.5
+    folder = built.parent / "qc" / "lymphocytes_registration"
+    names = {path.name for path in folder.iterdir()}
+    assert {"quality.csv", "quality.geojson", "quality_error.png"} <= names
+    tiles = pd.read_csv(folder / "quality.csv")
+    assert (tiles["status"] == "accept").mean() > 0.7
 
 
 def test_the_file_says_how_it_was_made(pair: SimulatedPair, built: Path) -> None:
@@ -67,7 +85,7 @@ def test_the_file_says_how_it_was_made(pair: SimulatedPair, built: Path) -> None
 
 
 def test_pictures_and_geojson_lie_beside_it(built: Path) -> None:
-    names = {path.name for path in (built.parent / "qc").iterdir()}
+    names = {path.name for path in (built.parent / "qc").iterdir() if path.is_file()}
     wanted = ("overlay", "overlay_detail", "checkerboard", "CD3", "cells")
     assert {f"lymphocytes_{name}.png" for name in wanted} == names
     for name in names:
@@ -102,6 +120,31 @@ def test_other_options_need_overwrite_and_redo_what_depends(
     assert 0 < strict < (read_dataset(built).obs["label"] == "CD3").sum()
 
 
+def test_a_lost_table_of_tiles_is_made_again(pair: SimulatedPair, built: Path) -> None:
+    table = built.with_suffix(".run") / "quality.csv"
+    before = table.read_text()
+    table.unlink()
+    summary = build(options(pair, built))
+    assert "register" not in summary.kept
+    assert table.read_text() == before
+
+
+def test_a_map_that_few_tiles_bear_out_is_refused(
+    pair: SimulatedPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = registering.register
+
+    def shifted(*given: object) -> Registration:
+        found = real(*given)
+        lost = np.array([[1.0, 0, 30], [0, 1, -20], [0, 0, 1]])
+        return replace(found, he_to_if=found.he_to_if.then(Transform.affine(lost)))
+
+    monkeypatch.setattr(registering, "register", shifted)
+    with pytest.raises(RegdataError, match="cannot be registered well enough .* tiles agree"):
+        build(options(pair, tmp_path / "x.h5"))
+    assert not (tmp_path / "x.h5").exists()
+
+
 STAGES = {
     "register": set(),
     "find_threshold": {"register"},
@@ -126,7 +169,7 @@ def test_interrupted_anywhere_and_run_again(
 
     output = tmp_path / "x.h5"
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, stage, interrupted)
+        patch.setattr(registering if stage == "register" else pipeline, stage, interrupted)
         with pytest.raises(KeyboardInterrupt):
             build(options(pair, output))
     assert not output.exists()
