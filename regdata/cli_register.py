@@ -109,12 +109,13 @@ def _open(
 ) -> "SlidePair":
     from regdata.channels import find_dapi
     from regdata.pair import open_he_if
-    from regdata.registration.density import as_fluorescence
     from regdata.registration.run import SlidePair
 
     he_slide, moving = open_he_if(he, if_, *mpps)
     if stain == "dapi":
         return SlidePair(he_slide, moving, find_dapi(moving.channels, dapi))
+    from regdata.registration.density import as_fluorescence
+
     return SlidePair(he_slide, as_fluorescence(moving, stain), 0)
 
 

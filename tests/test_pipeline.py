@@ -140,7 +140,7 @@ def test_a_map_that_few_tiles_bear_out_is_refused(
         return replace(found, he_to_if=found.he_to_if.then(Transform.affine(lost)))
 
     monkeypatch.setattr(registering, "register", shifted)
-    with pytest.raises(RegdataError, match="cannot be registered well enough .* tiles agree"):
+    with pytest.raises(RegdataError, match=r"cannot be registered well enough .* tiles agree"):
         build(options(pair, tmp_path / "x.h5"))
     assert not (tmp_path / "x.h5").exists()
 
