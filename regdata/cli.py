@@ -10,6 +10,7 @@ from regdata.cli_models import models
 from regdata.cli_register import register
 from regdata.cli_segment import segment
 from regdata.cli_train_segmentation import train_segmentation
+from regdata.cli_transform import export_transform, import_transform
 from regdata.cli_warp import warp, warp_geojson, warp_points
 from regdata.errors import RegdataError
 
@@ -161,6 +162,8 @@ main.add_command(label_images)
 main.add_command(train_segmentation)
 main.add_command(register)
 main.add_command(warp)
+main.add_command(export_transform)
+main.add_command(import_transform)
 main.add_command(warp_points)
 main.add_command(warp_geojson)
 

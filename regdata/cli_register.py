@@ -1,7 +1,7 @@
 """The command `regdata register`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,8 +9,13 @@ from regdata.cli_warp import check_output
 from regdata.errors import RegdataError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from regdata.registration.run import Judged, SlidePair
     from regdata.transform import Transform
+
+    Landmarks = tuple[NDArray[np.float64], NDArray[np.float64]] | None
 
 _PATH = click.Path(path_type=Path)
 _MPP = click.FloatRange(0, min_open=True)
@@ -40,6 +45,7 @@ _METHODS = ("ours", "affine", "simpleitk", "elastix", "valis")
     help="What finds the map.",
 )
 @click.option("--compare", help="Run several backends (ours,elastix,...) and keep the best.")
+@click.option("--transform", type=_PATH, help="Judge this map (.h5) instead of finding one.")
 @click.option("--valis-python", type=_PATH, help="Interpreter of the environment with VALIS.")
 @click.option(
     "--landmarks", nargs=2, type=_PATH, help="Two CSV of points, H&E and IF: report the error."
@@ -59,6 +65,7 @@ def register(
     serial: bool,
     backend: str,
     compare: str | None,
+    transform: Path | None,
     valis_python: Path | None,
     landmarks: tuple[Path, Path] | None,
     report: Path | None,
@@ -76,19 +83,29 @@ def register(
     from regdata.progress import bar
     from regdata.registration.backend_valis import ValisRun
     from regdata.registration.backends import check_backend
-    from regdata.registration.run import check_verdict, run, write_comparison, write_report
+    from regdata.registration.run import (
+        check_verdict,
+        judge_given,
+        run,
+        write_comparison,
+        write_report,
+    )
+    from regdata.transform_file import load_transform
 
     for method in methods:
         if method not in ("ours", "affine"):
             check_backend(method, valis_python)
-    points = tuple(read_landmarks(path) for path in landmarks or ())
+    points = (read_landmarks(landmarks[0]), read_landmarks(landmarks[1])) if landmarks else None
     pair = _open(he, if_, (he_mpp, if_mpp), dapi, moving_stain)
     folder = report or output.with_name(f"{output.stem}_report")
     valis = ValisRun(valis_python)
     if serial:
         _serial(pair, output, points, moving_stain)
         return
-    judged = [run(pair, method, bar, valis) for method in methods]
+    if transform:
+        judged = [judge_given(pair, load_transform(transform), bar)]
+    else:
+        judged = [run(pair, method, bar, valis) for method in methods]
     best = min(judged, key=lambda one: one.verdict.median_um)
     write_report(pair, best, folder)
     if len(judged) > 1:
@@ -119,7 +136,7 @@ def _open(
     return SlidePair(he_slide, as_fluorescence(moving, stain), 0)
 
 
-def _methods(backend: str, compare: str | None) -> list:
+def _methods(backend: str, compare: str | None) -> list[Any]:
     if compare is None:
         return [backend]
     methods = list(dict.fromkeys(name.strip() for name in compare.split(",") if name.strip()))
@@ -131,15 +148,17 @@ def _methods(backend: str, compare: str | None) -> list:
     return methods
 
 
-def _print_landmarks(pair: "SlidePair", points: tuple, transforms: dict[str, "Transform"]) -> None:
+def _print_landmarks(
+    pair: "SlidePair", points: "Landmarks", transforms: dict[str, "Transform"]
+) -> None:
     """Say how far landmarks are off under each transform."""
-    if not points:
+    if points is None:
         return
     from regdata.registration.tre import target_registration_error
 
     mpps = pair.he.known_mpp("--he-mpp"), pair.if_.known_mpp("--if-mpp")
     for name, transform in transforms.items():
-        e = target_registration_error(*points, transform, *mpps, pair.he.size)
+        e = target_registration_error(points[0], points[1], transform, *mpps, pair.he.size)
         click.echo(
             f"landmarks, {name}: {e.count} points, error median {e.median_um:.2f}, mean "
             f"{e.mean_um:.2f}, p90 {e.p90_um:.2f}, max {e.max_um:.2f} µm; of the diagonal (rTRE) "
@@ -153,14 +172,23 @@ def _about(pair: "SlidePair", best: "Judged", stain: str) -> dict[str, str | flo
     return {
         "he": str(pair.he.path),
         "if": str(pair.if_.path),
-        "he_mpp": pair.he.known_mpp("--he-mpp"),
-        "if_mpp": pair.if_.known_mpp("--if-mpp"),
+        **_sizes(pair),
         "channel": pair.if_.channels[pair.channel],
         "moving_stain": stain,
         "backend": best.method,
         "verdict": best.verdict.status,
         "tiles_accepted": best.verdict.accepted,
         "expected_error_um": best.verdict.median_um,
+    }
+
+
+def _sizes(pair: "SlidePair") -> dict[str, float]:
+    he_mpp = pair.he.known_mpp("--he-mpp")
+    return {
+        "he_mpp": he_mpp,
+        "if_mpp": pair.if_.known_mpp("--if-mpp"),
+        "he_width_um": pair.he.size[0] * he_mpp,
+        "he_height_um": pair.he.size[1] * he_mpp,
     }
 
 
@@ -175,7 +203,7 @@ def _print(best: "Judged", output: Path, folder: Path) -> None:
         click.echo(f"warning: {reason}", err=True)
 
 
-def _serial(pair: "SlidePair", output: Path, points: tuple, stain: str) -> None:
+def _serial(pair: "SlidePair", output: Path, points: "Landmarks", stain: str) -> None:
     """Register neighbouring sections, which share structure and no nuclei."""
     from regdata.progress import bar
     from regdata.registration.serial import register_serial
@@ -186,8 +214,7 @@ def _serial(pair: "SlidePair", output: Path, points: tuple, stain: str) -> None:
     about: dict[str, str | float | int] = {
         "he": str(pair.he.path),
         "if": str(pair.if_.path),
-        "he_mpp": pair.he.known_mpp("--he-mpp"),
-        "if_mpp": pair.if_.known_mpp("--if-mpp"),
+        **_sizes(pair),
         "moving_stain": stain,
         "backend": "serial",
     }

@@ -26,8 +26,8 @@ from regdata.labelling.threshold import find_threshold
 from regdata.options import BuildOptions
 from regdata.pair import Pair, covered, open_pair, slide_facts
 from regdata.progress import bar
-from regdata.registering import Registered, draw_registration, error_at, register_slides
 from regdata.qc import Aligned, count_labels, write_pictures
+from regdata.registering import Registered, draw_registration, error_at, register_slides
 from regdata.registration.quality import Verdict
 from regdata.registration.register import Registration
 from regdata.rundir import RunDirectory, Stages, read_json, stage_key, write_json

@@ -78,8 +78,14 @@ def rounds_at(mpp: float) -> tuple[Round, ...]:
         stiffness = Stiffness(
             now.stiffness.bending * f**power, now.stiffness.slope * f ** (power - 2)
         )
-        lengths = (now.mpp, now.spacing_um, now.blur_um, now.window_um)
-        return Round(now.kind, *(f * length for length in lengths), stiffness)
+        return Round(
+            now.kind,
+            f * now.mpp,
+            f * now.spacing_um,
+            f * now.blur_um,
+            f * now.window_um,
+            stiffness,
+        )
 
     return tuple(grown(now) for now in ROUNDS)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from regdata.registration.density import Plane
 from regdata.registration.local import equalised, local_correlation
@@ -55,13 +56,15 @@ def dense_flow(fixed: Plane, moving: Plane, window_px: float) -> Flow:
     return Flow(there, trust.astype(np.float32))
 
 
-def _bytes(plane: Plane) -> np.ndarray:
-    return np.rint(255 * np.clip(plane, 0, 1)).astype(np.uint8)
+def _bytes(plane: Plane) -> NDArray[np.uint8]:
+    values: NDArray[np.uint8] = np.rint(255 * np.clip(plane, 0, 1)).astype(np.uint8)
+    return values
 
 
-def _dis(fixed: np.ndarray, moving: np.ndarray) -> Plane:
+def _dis(fixed: NDArray[np.uint8], moving: NDArray[np.uint8]) -> Plane:
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(flow.calc(fixed, moving, None), np.float32)
+    start = np.zeros((*fixed.shape, 2), np.float32)
+    return np.asarray(flow.calc(fixed, moving, start), np.float32)
 
 
 def _pulled(plane: Plane, at: tuple[Plane, Plane]) -> Plane:

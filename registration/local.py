@@ -42,7 +42,7 @@ def equalised(moving: Plane, fixed: Plane, sigma: float) -> Plane:
     spread_f = window_mean((fixed - mean_f) ** 2, sigma) + _NOISE
     spread_m = window_mean((moving - mean_m) ** 2, sigma) + _NOISE
     gain = np.clip(np.sqrt(spread_f / spread_m), *_GAIN)
-    return np.clip(mean_f + gain * (moving - mean_m), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(mean_f + gain * (moving - mean_m), 0, 1), np.float32)
 
 
 def local_correlation(a: Plane, b: Plane, sigma: float) -> tuple[Plane, Plane, Plane]:

@@ -121,7 +121,7 @@ def _streamed(
         values = signal(pixels)
         if signal is _intensity:
             values = np.sqrt(np.maximum(values - background, 0))
-        return np.clip((values - low) / spread, 0, 1)
+        return np.asarray(np.clip((values - low) / spread, 0, 1), np.float32)
 
     return NuclearMap.read(slide, own, overview, nuclear)
 
@@ -131,7 +131,7 @@ def _hematoxylin(pixels: Pixels) -> Plane:
 
 
 def _intensity(pixels: Pixels) -> Plane:
-    return pixels[0].astype(np.float32)
+    return np.asarray(pixels[0], np.float32)
 
 
 def _pixels(slide: Slide, own: float, box: Box, mpp: float) -> Pixels:

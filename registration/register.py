@@ -231,6 +231,19 @@ def fit_affine(
     return AffineFit(fixed, moving, matrix, found, margin)
 
 
+def given(
+    he: Slide, if_: Slide, channel: int, he_to_if: Transform, stain: MovingStain = "dapi"
+) -> Registration:
+    """Take the evidence for a map from elsewhere; there is no other pose to compare it with."""
+    mpp = working_mpp(he, if_)
+    fixed, moving = he_density(he, mpp), moving_density(if_, stain, channel, mpp)
+    detail = nuclear_detail(fixed), nuclear_detail(moving)
+    found = judge(*detail, he_to_if.nearest_affine(fixed.size_um))
+    after = detail_correlation(*detail, he_to_if)
+    chance = found.null_mean, found.null_sd
+    return Registration(he_to_if, after, *chance, float("nan"), found.correlation, mpp)
+
+
 def detail_correlation(fixed: Density, moving: Density, he_to_if: Transform) -> float:
     """Correlation of two slides' nuclear detail under any transform, inside tissue."""
     height, width = fixed.values.shape

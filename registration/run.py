@@ -25,11 +25,17 @@ from regdata.registration.quality import (
     write_quality,
 )
 from regdata.registration.quality_pictures import draw_quality
-from regdata.registration.register import Registration, fit_affine, nuclear_detail, register
+from regdata.registration.register import (
+    Registration,
+    fit_affine,
+    given,
+    nuclear_detail,
+    register,
+)
 from regdata.slide import Slide
+from regdata.transform import Transform
 
-Method = Literal["ours", "affine", "simpleitk", "elastix", "valis"]
-METHODS: tuple[Method, ...] = ("ours", "affine", "simpleitk", "elastix", "valis")
+Method = Literal["ours", "affine", "simpleitk", "elastix", "valis", "given"]
 Bar = Callable[[str], AbstractContextManager[Progress]]
 
 
@@ -85,6 +91,15 @@ def run(pair: SlidePair, method: Method, bar: Bar, valis: ValisRun) -> Judged:
     with bar("quality") as progress:
         judged = judge_tiles(pair, found, progress)
     return Judged(method, *judged, spent)
+
+
+def judge_given(pair: SlidePair, he_to_if: Transform, bar: Bar) -> Judged:
+    """Judge a map from elsewhere; it is not changed."""
+    with bar("quality") as progress:
+        slides = pair.he, pair.if_, pair.channel
+        quality = tile_quality(*slides, he_to_if, progress=progress)
+    found = given(*slides, he_to_if, pair.stain)
+    return Judged("given", found, quality, verdict(quality), 0.0)
 
 
 def find(pair: SlidePair, method: Method, progress: Progress, valis: ValisRun) -> Registration:

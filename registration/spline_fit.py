@@ -56,22 +56,28 @@ def fitted(evidence: Evidence, stiffness: Stiffness) -> Displacement:
     levels = [evidence]
     while min(levels[-1].sums.shape[1:]) >= 2 * PER_SPACING * _COARSEST:
         levels.append(levels[-1].coarser())
-    coefficients: Floats | None = None
-    for level in reversed(levels):
+    rows, columns = _intervals(levels[-1])
+    coefficients = np.zeros((2, rows + 3, columns + 3))
+    for step, level in enumerate(reversed(levels)):
+        rows, columns = _intervals(level)
+        if step:
+            halved = _halved(coefficients)[:, : rows + 3, : columns + 3]
+            coefficients = np.ascontiguousarray(halved)
         _, height, width = level.sums.shape
-        rows, columns = (-(-side // PER_SPACING) for side in (height, width))
-        if coefficients is None:
-            coefficients = np.zeros((2, rows + 3, columns + 3))
-        else:
-            coefficients = _halved(coefficients)[:, : rows + 3, : columns + 3]
         whole = (rows * PER_SPACING - height, columns * PER_SPACING - width)
         sums = np.pad(level.sums, ((0, 0), (0, whole[0]), (0, whole[1])))
         spacing = PER_SPACING * level.cell_um
         # integrals of squared derivatives on a grid: differences over spacing, times its area
         penalties = (stiffness.bending / spacing**2, stiffness.slope)
-        coefficients = _conjugate(sums, penalties, np.ascontiguousarray(coefficients))
+        coefficients = _conjugate(sums, penalties, coefficients)
     spacing = PER_SPACING * evidence.cell_um
     return Displacement(np.full(2, -spacing), spacing, coefficients.astype(np.float32))
+
+
+def _intervals(evidence: Evidence) -> tuple[int, int]:
+    """Distances of control points along rows and columns that cover all cells."""
+    _, height, width = evidence.sums.shape
+    return -(-height // PER_SPACING), -(-width // PER_SPACING)
 
 
 def _conjugate(sums: NDArray[np.float32], penalties: tuple[float, float], start: Floats) -> Floats:

@@ -12,7 +12,8 @@ from simulated import SIDE, SimulatedPair
 from regdata.cli import main
 from regdata.open import open_slide
 from regdata.simulate.tissue import render_tissue
-from regdata.transform_file import read_about
+from regdata.transform import Transform
+from regdata.transform_file import load_transform, read_about, save_transform
 from regdata.write_tiff import write_ome_tiff
 
 
@@ -124,3 +125,19 @@ def test_what_is_there_is_not_replaced_unasked(pair: SimulatedPair, transform: P
     result = run("register", "--he", pair.he, "--if", pair.if_, "-o", transform)
     assert result.exit_code == 1
     assert "--overwrite" in result.output
+
+
+def test_a_given_map_is_judged_and_not_changed(
+    pair: SimulatedPair, transform: Path, tmp_path: Path
+) -> None:
+    given = load_transform(transform)
+    off = given.then(Transform.affine(np.array([[1.0, 0, 0.6], [0, 1, 0], [0, 0, 1]])))
+    save_transform(tmp_path / "off.h5", off)
+    words = ("--he", pair.he, "--if", pair.if_, "--transform", tmp_path / "off.h5")
+    result = run("register", *words, "-o", tmp_path / "judged.h5")
+    assert result.exit_code == 0, result.output
+    about = read_about(tmp_path / "judged.h5")
+    assert about["backend"] == "given"
+    assert float(about["expected_error_um"]) == pytest.approx(0.6, abs=0.25)
+    at = pair.truth.xy * 0.25
+    assert np.array_equal(load_transform(tmp_path / "judged.h5").points(at), off.points(at))
