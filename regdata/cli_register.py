@@ -122,7 +122,7 @@ def _open(
     if_: Path,
     mpps: tuple[float | None, float | None],
     dapi: str | None,
-    stain: str,
+    stain: Any,
 ) -> "SlidePair":
     from regdata.channels import find_dapi
     from regdata.pair import open_he_if

@@ -106,6 +106,11 @@ def checked(field: Displacement, start: Matrix, program: str) -> Transform:
     return Transform.displaced(field).then(Transform.affine(start))
 
 
+def behind(field: Displacement | None, he_to_if: Transform) -> Transform:
+    """A displacement, or none, and then a map."""
+    return he_to_if if field is None else Transform.displaced(field).then(he_to_if)
+
+
 def unfolded(field: Displacement) -> Displacement:
     """The field, smoother around places where areas shrink to less than a fifth.
 

@@ -1,6 +1,6 @@
 """The best rough pose: candidates of two kinds, each refined a little and then scored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from regdata.progress import Progress, silent
 from regdata.registration.affine import Descent, refined
 from regdata.registration.density import Density, Matrix
-from regdata.registration.features import feature_pose
+from regdata.registration.features import MOST_SCALE, feature_pose
 from regdata.registration.similarity import correlation, coverage
 from regdata.registration.sweep import sweep
 
@@ -17,7 +17,9 @@ _MIDDLE_UM, _MIDDLE_MOST = 2.0, 2048  # µm per pixel for features and scores; p
 _SMALL_PX = 96  # pixels a side that even the smaller field should have
 _KEEP = 3  # rotations tried per mirror state
 _POLISH = Descent(affine=False, samples=20_000, iterations=40, first=1.0, smallest=0.02)
-_SCALE = 1.1  # largest ratio of the slides' true scales to their stated pixel sizes
+_CLEAR = 0.15, 2.0  # score, and times that of the other mirror state: more is no chance
+_SCALES = (0.83, 0.91, 1.1, 1.2)  # tried where the stated pixel sizes lead nowhere
+_SCALES_COARSER = 4 / 3  # times the pixel of the sweep, as so many scales take long
 _COVERAGE = 0.25  # least share of the stained detail both slides must show
 
 
@@ -60,18 +62,40 @@ def coarse_poses(
     rough = fixed.coarser(2 * mpp), moving.coarser(2 * mpp)
     band = detail_um(mpp)
     detail = fine[0].band(*band), fine[1].band(*band)
-    best: list[Pose | None] = []
-    for mirrored in (False, True):
+
+    def best_of(starts: Iterable[Matrix]) -> Pose | None:
         poses: list[Pose] = []
-        for start in _candidates(fixed, moving, mirrored):
+        for start in starts:
             for matrix in (start, refined(*rough, start, 2 * mpp, _POLISH)):
                 poses.extend(_scored(*detail, matrix))
-        nearest = max(poses, key=lambda pose: pose.score, default=None)
+        nearest = _best(poses)
         if nearest is not None:
             poses.extend(_scored(*detail, refined(*fine, nearest.matrix, mpp, _POLISH)))
-        best.append(max(poses, key=lambda pose: pose.score, default=None))
-        progress(len(best) / 2)
+        return _best(poses)
+
+    best = []
+    for mirrored in (False, True):
+        best.append(best_of(_candidates(fixed, moving, mirrored)))
+        progress(0.3 * len(best))
+    if not _clear(best):
+        best = [
+            _best([pose, best_of(_scaled(fixed, moving, mirrored))])
+            for mirrored, pose in zip((False, True), best, strict=True)
+        ]
+    progress(1.0)
     return best[0], best[1]
+
+
+def _best(poses: Iterable[Pose | None]) -> Pose | None:
+    found = (pose for pose in poses if pose is not None)
+    return max(found, key=lambda pose: pose.score, default=None)
+
+
+def _clear(best: list[Pose | None]) -> bool:
+    """Whether one mirror state has a good pose and the other nothing like it."""
+    other, first = sorted(pose.score if pose else 0.0 for pose in best)
+    score, times = _CLEAR
+    return first > max(score, times * other)
 
 
 def middle_mpp(fixed: Density, moving: Density) -> float:
@@ -102,10 +126,15 @@ def _candidates(fixed: Density, moving: Density, mirrored: bool) -> Iterator[Mat
         yield matched
 
 
+def _scaled(fixed: Density, moving: Density, mirrored: bool) -> list[Matrix]:
+    mpp = _SCALES_COARSER * _sweep_mpp(fixed, moving)
+    return sweep(fixed.coarser(mpp), moving.coarser(mpp), mirrored, _KEEP, _SCALES)
+
+
 def _scored(fixed: Density, moving: Density, matrix: Matrix) -> Iterator[Pose]:
     """The pose with its score, or nothing when it cannot be right."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    if not 1 / _SCALE < scale < _SCALE:
+    if not 1 / MOST_SCALE < scale < MOST_SCALE:
         return
     share = coverage(fixed, moving, matrix)
     if share > _COVERAGE:

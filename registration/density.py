@@ -2,25 +2,30 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.resample import resample
-from regdata.slide import Slide
+from regdata.resample import Pixels, resample
+from regdata.slide import Box, Slide
 from regdata.stain import hematoxylin
 from regdata.tissue import stained_tissue
 
 Plane = NDArray[np.float32]
 Matrix = NDArray[np.float64]  # (3, 3), µm to µm unless said otherwise
 
+Stain = Literal["hematoxylin", "dab"]
+"""What shows the nuclei of a bright-field slide: hematoxylin, alone or beside brown DAB."""
+
 FINEST_UM = 0.5
 """µm per pixel of the finest map: a nucleus is then a dozen pixels wide."""
 _LONGEST = 4096  # most pixels a side of a map, so that memory is bounded
 _LOW, _HIGH = 1.0, 99.5  # percentiles a map is scaled between
 _BACKGROUND = 5.0  # percentile of DAPI taken as its background
+_BAND = 256  # rows unmixed at a time
 _AROUND_UM = 25.0  # beside tissue too, that no nucleus is there says something
 
 
@@ -98,6 +103,44 @@ def he_density(he: Slide, mpp: float) -> Density:
             f"{he.path} shows no tissue: nothing on it is stained; check that it is the H&E slide"
         )
     return Density(_scaled(hematoxylin(rgb)), mpp, _widened(tissue, _AROUND_UM / mpp))
+
+
+def as_fluorescence(slide: Slide, stain: Stain) -> Slide:
+    """A bright-field slide as one channel that nuclei light up in, computed as it is read.
+
+    The square of hematoxylin density: everything that reads a nuclear channel takes a square
+    root first. Hematoxylin for either stain, as the unmixing knows DAB. On Ki67 slides it agrees
+    with the DAPI or hematoxylin of the same section best, though positive nuclei are pale in it:
+    correlation 0.92-0.98 on one data set and 0.75 on another, where the sum with DAB has
+    0.75-0.94 and 0.69, and the optical density 0.73-0.94 and 0.69.
+
+    Parameters
+    ----------
+    slide
+        RGB.
+    stain
+        Becomes the name of the channel.
+
+    Raises
+    ------
+    RegdataError
+        When the slide is not RGB.
+    """
+    if not slide.is_rgb or slide.dtype != np.uint8:
+        raise RegdataError(
+            f"{slide.path} is not an 8-bit RGB picture (channels: {', '.join(slide.channels)}; "
+            f"{slide.dtype}), but {stain} is a stain of bright field; for an IF slide take dapi"
+        )
+
+    def pixels(level: int, box: Box, channels: tuple[int, ...]) -> Pixels:
+        rgb = slide.pixels(level, box, (0, 1, 2)).transpose(1, 2, 0)
+        out = np.empty((1, box.h, box.w), np.float32)
+        for top in range(0, box.h, _BAND):  # unmixing takes 24 bytes per pixel
+            part = np.ascontiguousarray(rgb[top : top + _BAND])
+            out[0, top : top + _BAND] = hematoxylin(part) ** 2
+        return out
+
+    return replace(slide, channels=(stain,), dtype=np.dtype(np.float32), pixels=pixels)
 
 
 def dapi_density(if_: Slide, dapi: int, mpp: float) -> Density:

@@ -12,7 +12,11 @@ _DRAWS = 20_000
 _NEAR = 3.0  # px, how near a match must come to agree
 _FEWEST = 5  # agreeing matches; a similarity is fixed by two
 _PORTION = 1024  # features compared at once
-_SCALE = 1.1  # largest ratio of the slides' true scales to their stated pixel sizes
+MOST_SCALE = 1.25
+"""Largest ratio of the slides' true scales to their stated pixel sizes.
+
+A little above the 1.2 that is to be found, as rough poses are off by a few per cent.
+"""
 
 Complex = NDArray[np.complex128]
 
@@ -79,7 +83,7 @@ def consensus(a: Complex, b: Complex, near: float) -> tuple[complex, complex] | 
     apart = np.abs(a[i] - a[j]) > 2 * near
     i, j = i[apart], j[apart]
     factors = (b[i] - b[j]) / (a[i] - a[j])
-    fits = np.abs(np.log(np.abs(factors) + 1e-9)) < np.log(_SCALE)
+    fits = np.abs(np.log(np.abs(factors) + 1e-9)) < np.log(MOST_SCALE)
     factors, shifts = factors[fits], (b[i] - factors * a[i])[fits]
     agreeing = [
         np.count_nonzero(np.abs(factor * a + shift - b) < near)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.registration.density import Density, MovingStain, Plane, he_density, moving_density
+from regdata.registration.density import Density, Plane, dapi_density, he_density
 from regdata.resample import Pixels, resample
 from regdata.slide import Box, Slide
 from regdata.stain import hematoxylin
@@ -83,17 +83,13 @@ def he_map(he: Slide, mpp: float, overview: Density) -> NuclearMap:
     return _streamed(he, own, mpp, overview, _hematoxylin)
 
 
-def moving_map(
-    if_: Slide, stain: MovingStain, channel: int, mpp: float, overview: Density
-) -> NuclearMap:
+def moving_map(if_: Slide, channel: int, mpp: float, overview: Density) -> NuclearMap:
     """Nuclear density of the moving slide for parts of `mpp` µm per pixel and coarser."""
     own = if_.known_mpp("--if-mpp")
     if _fits(if_, own, mpp):
         finest = max(mpp, own)
         same = _same(overview.mpp, finest)
-        return NuclearMap.of(overview if same else moving_density(if_, stain, channel, finest))
-    if stain != "dapi":
-        return _streamed(if_, own, mpp, overview, _hematoxylin)
+        return NuclearMap.of(overview if same else dapi_density(if_, channel, finest))
     return _streamed(if_.channel(channel), own, mpp, overview, _intensity)
 
 

@@ -8,20 +8,21 @@ import numpy as np
 from regdata.errors import RegdataError
 from regdata.progress import Progress, silent
 from regdata.registration.affine import Descent, refined
+from regdata.registration.backend_field import detail_score
+from regdata.registration.blocks import piecewise
 from regdata.registration.coarse import Pose, coarse_poses, detail_um
-from regdata.registration.deform import deform, pulled, rounds_at
+from regdata.registration.deform import deform, rounds_at
 from regdata.registration.density import (
     FINEST_UM,
     Density,
     Matrix,
-    MovingStain,
+    dapi_density,
     he_density,
-    moving_density,
     working_mpp,
 )
-from regdata.registration.nuclear_map import NuclearMap, he_map, moving_map
+from regdata.registration.nuclear_map import he_map, moving_map
 from regdata.registration.similarity import Likeness, correlation, likeness
-from regdata.slide import Box, Slide
+from regdata.slide import Slide
 from regdata.transform import Transform
 from regdata.transform_file import load_transform, read_about, save_transform
 
@@ -132,7 +133,7 @@ class AffineFit:
 
     def registration(self, he_to_if: Transform) -> Registration:
         """Judge a map that goes on from here; the affine one is kept where it is no better."""
-        after = detail_correlation(*self._detail, he_to_if)
+        after = detail_score(*self._detail, he_to_if)
         if after <= self.found.correlation:
             he_to_if, after = Transform.affine(self.matrix), self.found.correlation
         found = self.found
@@ -149,7 +150,6 @@ def register(
     if_: Slide,
     channel: int,
     progress: Progress = silent,
-    stain: MovingStain = "dapi",
     affine_only: bool = False,
 ) -> Registration:
     """Find the map from the H&E slide to the IF slide of the same section.
@@ -162,13 +162,11 @@ def register(
     he
         RGB.
     if_
-        With a nuclear channel, or a bright-field slide.
+        With a nuclear channel; a bright-field slide goes through `as_fluorescence` first.
     channel
-        Index of the nuclear channel of `if_`; only DAPI has one.
+        Index of the nuclear channel of `if_`.
     progress
         Called with the share done.
-    stain
-        What shows the nuclei of `if_`.
     affine_only
         Leave out the non-rigid part.
 
@@ -179,14 +177,15 @@ def register(
     """
     share = 1.0 if affine_only else 0.4
     levels = _LEVELS_UM if affine_only else _LEVELS_UM[:-1]
-    fit = fit_affine(he, if_, channel, lambda x: progress(share * x), stain, levels)
+    fit = fit_affine(he, if_, channel, lambda x: progress(share * x), levels)
     affine = Transform.affine(fit.matrix)
     if affine_only:
         return fit.registration(affine)
     finest = max(FINEST_UM, he.known_mpp("--he-mpp"), _FINER * if_.known_mpp("--if-mpp"))
     fixed = he_map(he, finest, fit.fixed)
-    moving = moving_map(if_, stain, channel, finest, fit.moving)
-    bent = deform(fixed, moving, affine, rounds_at(finest), lambda x: progress(0.4 + 0.6 * x))
+    moving = moving_map(if_, channel, finest, fit.moving)
+    start = piecewise(fit.fixed, fit.moving, affine)
+    bent = deform(fixed, moving, start, rounds_at(finest), lambda x: progress(0.4 + 0.6 * x))
     return fit.registration(bent)
 
 
@@ -195,14 +194,13 @@ def fit_affine(
     if_: Slide,
     channel: int,
     progress: Progress = silent,
-    stain: MovingStain = "dapi",
     levels_um: tuple[float, ...] = _LEVELS_UM,
 ) -> AffineFit:
     """Find the best affine map and refuse slides that do not show the same tissue.
 
     Parameters
     ----------
-    he, if_, channel, progress, stain
+    he, if_, channel, progress
         As for `register`.
     levels_um
         µm per pixel of the steps of refinement; 0 is the finest there is.
@@ -213,7 +211,7 @@ def fit_affine(
         As `register`.
     """
     mpp = working_mpp(he, if_)
-    fixed, moving = he_density(he, mpp), moving_density(if_, stain, channel, mpp)
+    fixed, moving = he_density(he, mpp), dapi_density(if_, channel, mpp)
     progress(0.1)
     pose, margin = _best(coarse_poses(fixed, moving, lambda share: progress(0.1 + 0.6 * share)))
     if pose is None:
@@ -231,27 +229,15 @@ def fit_affine(
     return AffineFit(fixed, moving, matrix, found, margin)
 
 
-def given(
-    he: Slide, if_: Slide, channel: int, he_to_if: Transform, stain: MovingStain = "dapi"
-) -> Registration:
+def given(he: Slide, if_: Slide, channel: int, he_to_if: Transform) -> Registration:
     """Take the evidence for a map from elsewhere; there is no other pose to compare it with."""
     mpp = working_mpp(he, if_)
-    fixed, moving = he_density(he, mpp), moving_density(if_, stain, channel, mpp)
+    fixed, moving = he_density(he, mpp), dapi_density(if_, channel, mpp)
     detail = nuclear_detail(fixed), nuclear_detail(moving)
     found = judge(*detail, he_to_if.nearest_affine(fixed.size_um))
-    after = detail_correlation(*detail, he_to_if)
+    after = detail_score(*detail, he_to_if)
     chance = found.null_mean, found.null_sd
     return Registration(he_to_if, after, *chance, float("nan"), found.correlation, mpp)
-
-
-def detail_correlation(fixed: Density, moving: Density, he_to_if: Transform) -> float:
-    """Correlation of two slides' nuclear detail under any transform, inside tissue."""
-    height, width = fixed.values.shape
-    box = Box(0, 0, width, height)
-    values, inside = pulled(NuclearMap.of(moving), he_to_if, box, fixed.mpp)
-    where = fixed.tissue & (inside > 0)
-    a, b = fixed.values[where], values[where]
-    return float(np.corrcoef(a, b)[0, 1]) if a.size and a.std() * b.std() > 0 else 0.0
 
 
 def nuclear_detail(density: Density) -> Density:

@@ -15,7 +15,6 @@ from regdata.progress import Progress
 from regdata.registration.backend_field import detail_score
 from regdata.registration.backend_valis import ValisRun, deform_valis
 from regdata.registration.backends import BACKENDS
-from regdata.registration.density import MovingStain
 from regdata.registration.quality import (
     TileQuality,
     Verdict,
@@ -47,14 +46,11 @@ class SlidePair:
     ----------
     channel
         Index of the nuclear channel of the moving slide.
-    stain
-        What shows the nuclei of the moving slide.
     """
 
     he: Slide
     if_: Slide
     channel: int
-    stain: MovingStain = "dapi"
 
 
 @dataclass(frozen=True)
@@ -98,16 +94,16 @@ def judge_given(pair: SlidePair, he_to_if: Transform, bar: Bar) -> Judged:
     with bar("quality") as progress:
         slides = pair.he, pair.if_, pair.channel
         quality = tile_quality(*slides, he_to_if, progress=progress)
-    found = given(*slides, he_to_if, pair.stain)
+    found = given(*slides, he_to_if)
     return Judged("given", found, quality, verdict(quality), 0.0)
 
 
 def find(pair: SlidePair, method: Method, progress: Progress, valis: ValisRun) -> Registration:
     """Register with one method."""
-    he, if_, channel, stain = pair.he, pair.if_, pair.channel, pair.stain
+    he, if_, channel = pair.he, pair.if_, pair.channel
     if method in ("ours", "affine"):
-        return register(he, if_, channel, progress, stain, affine_only=method == "affine")
-    fit = fit_affine(he, if_, channel, lambda share: progress(0.4 * share), stain)
+        return register(he, if_, channel, progress, affine_only=method == "affine")
+    fit = fit_affine(he, if_, channel, lambda share: progress(0.4 * share))
     if method == "valis":
         detail = nuclear_detail(fit.fixed), nuclear_detail(fit.moving)
         mpps = he.known_mpp("--he-mpp"), if_.known_mpp("--if-mpp")

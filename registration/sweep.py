@@ -26,7 +26,13 @@ class _Fixed:
     pad: int
 
 
-def sweep(fixed: Density, moving: Density, mirrored: bool, keep: int) -> list[Matrix]:
+def sweep(
+    fixed: Density,
+    moving: Density,
+    mirrored: bool,
+    keep: int,
+    scales: tuple[float, ...] = (1.0,),
+) -> list[Matrix]:
     """Poses (H&E to IF, µm) of the best rotations in steps of 6 degrees, best first.
 
     Correlation is taken where the two fields overlap (Padfield, IEEE TIP 2012), so parts of a
@@ -40,13 +46,20 @@ def sweep(fixed: Density, moving: Density, mirrored: bool, keep: int) -> list[Ma
         Whether the IF slide lies face down.
     keep
         How many to return; no two are neighbours in rotation.
+    scales
+        Tried at every rotation: how much larger the section is on the IF slide. A scale is found
+        from about 6 % away.
     """
     turned = _detail(moving)
-    corner = int(np.ceil(np.hypot(*turned.shape)))
+    corner = int(np.ceil(np.hypot(*turned.shape) / min(scales)))
     context = _prepare(_detail(fixed), corner)
-    least = _OVERLAP * min(fixed.values.size, turned.size)
+
+    def found_at(angle: float, scale: float) -> tuple[float, Matrix]:
+        least = _OVERLAP * min(fixed.values.size, turned.size / scale**2)
+        return _best_shift(context, turned, scale * _linear(angle, mirrored), least)
+
     found = [
-        _best_shift(context, turned, _linear(angle, mirrored), least)
+        max((found_at(angle, scale) for scale in scales), key=lambda one: one[0])
         for angle in np.arange(0, 360, _STEP_DEG)
     ]
     scores = np.array([score for score, _ in found])

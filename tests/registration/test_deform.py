@@ -174,10 +174,10 @@ def test_a_streamed_map_is_that_in_memory(
     overviews = he_density(pair.he, 0.5), dapi_density(pair.if_, 0, 0.5)
     box = Box(100, 100, 200, 200)
     kept = he_map(pair.he, 0.5, overviews[0]).part(box, 0.5)
-    kept_if = moving_map(pair.if_, "dapi", 0, 0.5, overviews[1]).part(box, 0.5)
+    kept_if = moving_map(pair.if_, 0, 0.5, overviews[1]).part(box, 0.5)
     monkeypatch.setattr(nuclear_map, "_IN_MEMORY", 10)
     read = he_map(pair.he, 0.5, overviews[0]).part(box, 0.5)
-    read_if = moving_map(pair.if_, "dapi", 0, 0.5, overviews[1]).part(box, 0.5)
+    read_if = moving_map(pair.if_, 0, 0.5, overviews[1]).part(box, 0.5)
     assert np.corrcoef(kept.ravel(), read.ravel())[0, 1] > 0.999
     assert np.corrcoef(kept_if.ravel(), read_if.ravel())[0, 1] > 0.98
     assert abs(kept.mean() - read.mean()) < 0.1

@@ -6,10 +6,13 @@ import pytest
 from regdata.errors import RegdataError
 from regdata.registration.density import (
     Density,
+    as_fluorescence,
     dapi_density,
     he_density,
     working_mpp,
 )
+from regdata.slide import Box
+from regdata.stain import RGB_FROM_HED, hematoxylin
 
 
 def test_nuclei_stand_out_in_both_densities(section, pair_of, linear):
@@ -111,3 +114,70 @@ def broken(value):
 def test_a_useless_dapi_channel_is_refused(slide, image, message):
     with pytest.raises(RegdataError, match=message):
         dapi_density(slide(image, 0.5, "if.tif"), 0, 1.0)
+
+
+def ihc(section, mpp=1.0):
+    """Nuclei in hematoxylin, and brown over the right half of every slide, as a (3, h, w) RGB."""
+    size = round(section.side_um / mpp)
+    nuclei = section.drawn(mpp, size, np.eye(3), False).clip(0, 1)
+    brown = np.zeros_like(nuclei)
+    brown[:, size // 2 :] = 0.7
+    stains = np.stack([0.9 * nuclei, np.zeros_like(nuclei), brown + 0.05], axis=-1)
+    return (np.exp(-stains @ RGB_FROM_HED) * 245).clip(0, 255).astype(np.uint8).transpose(2, 0, 1)
+
+
+def test_nuclei_of_an_ihc_slide_light_up_whether_brown_or_not(section, slide):
+    density = dapi_density(as_fluorescence(slide(ihc(section), 1.0, "ihc.tif"), "dab"), 0, 1.0)
+    nuclei = section.drawn(1.0, density.values.shape[0], np.eye(3), False) > 0.7
+    for half in (np.s_[:, 5:105], np.s_[:, 115:215]):
+        inside, outside = density.values[half][nuclei[half]], density.values[half][~nuclei[half]]
+        assert inside.mean() > outside.mean() + 0.5
+    brown = density.values[:, 115:215][~nuclei[:, 115:215]].mean()
+    assert brown == pytest.approx(density.values[:, 5:105][~nuclei[:, 5:105]].mean(), abs=0.1)
+
+
+def test_a_hematoxylin_slide_has_nearly_the_density_of_an_he_slide(section, pair_of, linear):
+    he = pair_of(section, linear(0)).he
+    density = dapi_density(as_fluorescence(he, "hematoxylin"), 0, 1.0)
+    expected = he_density(he, 1.0)
+    assert density.values.shape == expected.values.shape
+    assert np.corrcoef(density.values.ravel(), expected.values.ravel())[0, 1] > 0.99
+
+
+def test_the_root_of_the_light_is_hematoxylin(section, slide):
+    bright = slide(ihc(section), 1.0, "ihc.tif")
+    light = as_fluorescence(bright, "dab").read((30, 40), (90, 50))
+    assert light.dtype == np.float32
+    expected = hematoxylin(bright.read_rgb((30, 40), (90, 50)))
+    np.testing.assert_allclose(np.sqrt(light[0]), expected, atol=1e-6)
+
+
+def test_a_bright_slide_keeps_its_sizes_and_is_read_when_asked_for(section, slide):
+    read = []
+
+    def pixels(level, box, channels):
+        read.append((level, box, channels))
+        return np.full((3, box.h, box.w), 200, np.uint8)
+
+    plain = slide(np.zeros((3, 90, 90), np.uint8), 0.5, "ihc.tif")
+    sizes = ((4000, 3000), (1000, 750))
+    bright = replace(plain, sizes=sizes, pixels=pixels)
+    light = as_fluorescence(bright, "hematoxylin")
+    assert not read
+    assert (light.sizes, light.mpp, light.path) == (sizes, 0.5, bright.path)
+    assert light.channels == ("hematoxylin",)
+    assert light.read((0, 0), (10, 600)).shape == (1, 600, 10)
+    assert read == [(0, Box(0, 0, 10, 600), (0, 1, 2))]
+    assert light.channel(0).read((-20, 0), (10, 10)).max() == 0  # outside it is dark
+
+
+def test_an_if_slide_has_no_bright_field_stain(slide):
+    if_ = slide(np.zeros((2, 90, 90), np.uint16), 0.5, "if.tif")
+    with pytest.raises(RegdataError, match=r"if.tif is not an 8-bit RGB picture .* take dapi"):
+        as_fluorescence(if_, "dab")
+
+
+def test_a_moving_slide_without_pixel_size_asks_for_its_own_option(slide):
+    unknown = slide(np.full((3, 90, 90), 200, np.uint8), None, "ihc.tif")
+    with pytest.raises(RegdataError, match="--if-mpp"):
+        dapi_density(as_fluorescence(unknown, "dab"), 0, 1.0)

@@ -29,6 +29,13 @@ def test_a_scale_that_cannot_be_is_not_believed():
     assert consensus(*matches(0.6, 0, 40, 0), near=3.0) is None
 
 
+@pytest.mark.parametrize("scale", [0.82, 1.2])
+def test_a_pixel_size_that_is_a_fifth_off_is_believed(scale):
+    found = consensus(*matches(scale * 1j, 5, 40, 100), near=3.0)
+    assert found is not None
+    assert abs(found[0] - scale * 1j) < 0.01
+
+
 def test_too_few_that_agree_are_no_majority():
     assert consensus(*matches(1, 0, 4, 0), near=3.0) is None
     found = consensus(*matches(1, 0, 0, 12), near=0.1)

@@ -30,7 +30,7 @@ def test_a_known_affine_is_recovered(
     found = register(pair.he, pair.if_, 0)
     error = pair.error_um(found.he_to_if)
     assert np.median(error) < 0.25
-    assert np.percentile(error, 90) < 0.4
+    assert np.percentile(error, 90) < 0.7
     assert found.z > 1.5 * MIN_Z
     assert found.margin > 2
 

@@ -18,10 +18,10 @@ def texture(seed):
     return (values - values.min()) / np.ptp(values)
 
 
-def turned(values, degrees, mirror, size, offset=(0.0, 0.0)):
+def turned(values, degrees, mirror, size, offset=(0.0, 0.0), scale=1.0):
     """The image under a known pose, and the pose (fixed µm to moving µm at 2 µm per pixel)."""
     a = np.deg2rad(degrees)
-    flip = np.diag([-1.0 if mirror else 1.0, 1.0])
+    flip = scale * np.diag([-1.0 if mirror else 1.0, 1.0])
     linear = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) @ flip
     pose = np.eye(3)
     pose[:2, :2] = linear
@@ -62,6 +62,16 @@ def test_a_part_of_the_section_is_found():
     pose[:2, 2] -= 80, 100
     best, *_ = sweep(density(texture(1)), part, mirrored=False, keep=1)
     assert worst_um(best, pose) < 8
+
+
+@pytest.mark.parametrize(("scale", "mirror"), [(1.2, False), (1.15, True), (0.85, False)])
+def test_a_scale_between_those_tried_is_found(scale, mirror):
+    image, pose = turned(texture(1), 63, mirror, (150, 160), (6, 10), scale)
+    scales = (0.83, 0.91, 1.1, 1.2)
+    best, *_ = sweep(density(texture(1)), density(image), mirror, 3, scales)
+    assert worst_um(best, pose) < 14  # as above, and 5 % of scale
+    wrong, *_ = sweep(density(texture(1)), density(image), not mirror, 3, scales)
+    assert worst_um(wrong, pose) > 30
 
 
 def test_kept_rotations_are_no_neighbours():
