@@ -1,96 +1,72 @@
-"""Registration of simulated pairs in random poses, and refusal of wrong pairs.
+"""Registration measured on pairs of slides whose true map is known, and on real ones.
 
-    python benchmarks/registration.py [POSES] [SIDE]
+    python benchmarks/registration.py cases [--seeds N] [--only METHOD,METHOD] [--cases A,B,C]
+    python benchmarks/registration.py pixels [--seeds N]
+    python benchmarks/registration.py poses [--count N] [--cases A,C]
+    python benchmarks/registration.py scales [--count N]
+    python benchmarks/registration.py wrong
+    python benchmarks/registration.py deepliif
+    python benchmarks/registration.py large [--folder FOLDER] SIDE [SIDE ...]
 
-Each section is turned by a random angle, mirrored half the time, scaled by 0.97-1.03 and restained
-at 0.325 or 0.65 µm/px, once without elastic warp (so that an affine map can be exact) and once with
-the default 1.2 µm rms. Wrong pairs are the H&E of one section and the IF of another.
+The simulated pairs are those of known_warp.py on its held-out images, 4240 px a side at
+0.25 µm/px. `cases` compares all methods on cases A, B and C: errors at nuclei, seconds, memory,
+and what the tiles claim. `pixels` photographs case A with larger pixels. `poses` and `scales` try
+the pose alone. `wrong` are pairs that must be refused. `deepliif` is the published restained
+sample. `large` writes whole slides below FOLDER, registers them, and deletes them.
 """
 
-import itertools
-import sys
-import time
+import argparse
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from regdata.demo import centroids
-from regdata.errors import RegdataError
-from regdata.registration.register import Registration, register
-from regdata.simulate.restain import Restained, restain
-from regdata.simulate.settings import RestainSettings
-from regdata.simulate.tissue import Tissue, render_tissue
-from regdata.slide import Box, Slide
-
-MPP = 0.25
-
-
-def slide_of(planes: NDArray[np.generic], mpp: float, channels: tuple[str, ...]) -> Slide:
-    """An image in memory as a slide."""
-
-    def pixels(level: int, box: Box, wanted: tuple[int, ...]) -> NDArray[np.generic]:
-        return planes[list(wanted), box.y : box.y + box.h, box.x : box.x + box.w]
-
-    size = (planes.shape[2], planes.shape[1])
-    return Slide(Path("simulated"), (size,), mpp, channels, planes.dtype, pixels)
-
-
-def posed(tissue: Tissue, seed: int, elastic_um: float) -> Restained:
-    """The IF of a section in a random pose."""
-    rng = np.random.default_rng(seed)
-    settings = RestainSettings(
-        rotation_deg=float(rng.uniform(0, 360)),
-        mirror=seed % 2 == 1,
-        scale=float(rng.uniform(0.97, 1.03)),
-        if_mpp=(0.325, 0.65)[seed // 2 % 2],
-        elastic_um=elastic_um,
-    )
-    positive = np.zeros(len(tissue.kinds), bool)
-    return restain(tissue.rgb, tissue.instances, positive, settings, seed)
-
-
-def run(tissue: Tissue, moving: Restained) -> tuple[Registration | None, float]:
-    """Register; None when refused. Also the seconds it took."""
-    he = slide_of(tissue.rgb.transpose(2, 0, 1), MPP, ("red", "green", "blue"))
-    if_ = slide_of(moving.image, moving.mpp, moving.channels)
-    start = time.perf_counter()
-    try:
-        return register(he, if_, 0), time.perf_counter() - start
-    except RegdataError:
-        return None, time.perf_counter() - start
+import registration_accuracy
+import registration_large
+import registration_poses
+import registration_real
 
 
 def main() -> None:
-    """Print a table."""
-    poses = int(sys.argv[1]) if len(sys.argv) > 1 else 12
-    side = int(sys.argv[2]) if len(sys.argv) > 2 else 1536
-    tissues = [render_tissue((side, side), seed) for seed in range(5)]
-    print("| elastic, µm rms | accepted | median error, µm | worst median | p90 | s each |")
-    print("|---|---|---|---|---|---|")
-    for elastic_um in (0.0, 1.2):
-        medians, tails, seconds = [], [], []
-        for seed in range(poses):
-            tissue = tissues[seed % len(tissues)]
-            moving = posed(tissue, seed, elastic_um)
-            found, spent = run(tissue, moving)
-            seconds.append(spent)
-            if found is None:
-                continue
-            um = centroids(tissue.instances) * MPP
-            error = found.he_to_if.points(um) - moving.he_to_if.points(um)
-            distance = np.linalg.norm(error, axis=1)
-            medians.append(float(np.median(distance)))
-            tails.append(float(np.percentile(distance, 90)))
-        print(
-            f"| {elastic_um} | {len(medians)} of {poses} | {np.median(medians):.2f} | "
-            f"{max(medians):.2f} | {np.median(tails):.2f} | {np.mean(seconds):.1f} |",
-            flush=True,
-        )
-    pairs = list(itertools.permutations(range(len(tissues)), 2))
-    others = [posed(tissue, seed, 1.2) for seed, tissue in enumerate(tissues)]
-    wrong = [run(tissues[a], others[b])[0] for a, b in pairs]
-    print(f"\nwrong pairs refused: {sum(found is None for found in wrong)} of {len(pairs)}")
+    """Print the tables asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = parser.add_subparsers(dest="part", required=True)
+    cases = parts.add_parser("cases")
+    cases.add_argument("--seeds", type=int, default=3)
+    cases.add_argument("--only", type=_names, default=tuple(registration_accuracy.METHODS))
+    cases.add_argument("--cases", type=_names, default=("A", "B", "C"))
+    parts.add_parser("pixels").add_argument("--seeds", type=int, default=1)
+    poses = parts.add_parser("poses")
+    poses.add_argument("--count", type=int, default=24)
+    poses.add_argument("--cases", type=_names, default=("A", "C"))
+    parts.add_parser("scales").add_argument("--count", type=int, default=3)
+    for name in ("wrong", "deepliif"):
+        parts.add_parser(name)
+    large = parts.add_parser("large")
+    large.add_argument("--folder", type=Path)
+    large.add_argument("sides", type=int, nargs="+")
+    _print(parser.parse_args())
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _print(asked: argparse.Namespace) -> None:
+    match asked.part:
+        case "cases":
+            registration_accuracy.print_cases(asked.cases, asked.seeds, asked.only)
+        case "pixels":
+            registration_accuracy.print_pixels(asked.seeds)
+        case "poses":
+            registration_poses.print_poses(asked.cases, asked.count)
+        case "scales":
+            registration_poses.print_scales(asked.count)
+        case "wrong":
+            registration_real.print_wrong()
+        case "deepliif":
+            registration_real.print_deepliif()
+        case "large":
+            registration_large.print_large(asked.sides, asked.folder)
 
 
 if __name__ == "__main__":

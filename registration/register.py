@@ -176,7 +176,7 @@ def register(
         When a slide shows nothing, has no mpp, or the two do not look like the same tissue.
     """
     share = 1.0 if affine_only else 0.4
-    levels = _LEVELS_UM if affine_only else _LEVELS_UM[:-1]
+    levels = _LEVELS_UM if affine_only else _LEVELS_UM[:1]  # flow goes on from there
     fit = fit_affine(he, if_, channel, lambda x: progress(share * x), levels)
     affine = Transform.affine(fit.matrix)
     if affine_only:
