@@ -77,7 +77,7 @@ def print_deepliif() -> None:
     """Print the correlation of darkness and DAPI as published and as registered.
 
     Pearson's, of 255 minus grey and DAPI, both blurred by one pixel, without a border of 16 px.
-    That definition comes nearest to the numbers recorded elsewhere (0.847 and 0.774 as published).
+    That definition gives the numbers of docs/data.md (0.847 and 0.774 as published) to 0.005.
     """
     print("| sample | as published | affine | registered | median shift, µm |")
     print("|---|---|---|---|---|")

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from simulated import SimulatedPair
 
-from regdata import pipeline
+from regdata import registering
 from regdata.cli import main
 from regdata.simulate.restain import RestainSettings, restain
 from regdata.simulate.tissue import render_tissue
@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_no_output(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "register", interrupted)
+    monkeypatch.setattr(registering, "register", interrupted)
     result = build(pair, tmp_path / "x.h5")
     assert result.exit_code == 1
     assert "Aborted!" in result.output

@@ -238,7 +238,12 @@ def test_unknown_networks_get_one_line(network: NetworkChoice, told: str) -> Non
 
 def test_the_recipes_that_come_with_the_package_are_understood() -> None:
     paths = sorted((Path(__file__).parents[2] / "docs" / "recipes").glob("*.toml"))
-    assert [path.stem for path in paths] == ["cellvit-256-pannuke", "default", "histoplus-pannuke"]
+    assert [path.stem for path in paths] == [
+        "cellvit-256-pannuke",
+        "default",
+        "default-second",
+        "histoplus-pannuke",
+    ]
     for path in paths:
         chosen = read_recipe(path, Path("/data"))
         assert chosen.sources[0].path.is_relative_to("/data")
