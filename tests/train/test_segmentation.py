@@ -240,8 +240,8 @@ def test_the_recipes_that_come_with_the_package_are_understood() -> None:
     paths = sorted((Path(__file__).parents[2] / "docs" / "recipes").glob("*.toml"))
     assert [path.stem for path in paths] == [
         "cellvit-256-pannuke",
-        "default",
         "default-second",
+        "default",
         "histoplus-pannuke",
     ]
     for path in paths:
