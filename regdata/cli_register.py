@@ -77,6 +77,7 @@ def register(
     Pictures and an error in µm for every tile lie in the report. `regdata warp`, `warp-points`
     and `warp-geojson` take the file.
     """
+    _check_one_way(backend, compare, serial, transform)
     methods = _methods(backend, compare)
     check_output(output, overwrite, he, if_)
     from regdata.landmarks import read_landmarks
@@ -84,6 +85,7 @@ def register(
     from regdata.registration.backend_valis import ValisRun
     from regdata.registration.backends import check_backend
     from regdata.registration.run import (
+        best_of,
         check_verdict,
         judge_given,
         run,
@@ -106,7 +108,7 @@ def register(
         judged = [judge_given(pair, load_transform(transform), bar)]
     else:
         judged = [run(pair, method, bar, valis) for method in methods]
-    best = min(judged, key=lambda one: one.verdict.median_um)
+    best = best_of(judged)
     write_report(pair, best, folder)
     if len(judged) > 1:
         table = write_comparison(judged, folder / "comparison.csv")
@@ -134,6 +136,18 @@ def _open(
     from regdata.registration.density import as_fluorescence
 
     return SlidePair(he_slide, as_fluorescence(moving, stain), 0)
+
+
+def _check_one_way(backend: str, compare: str | None, serial: bool, transform: Path | None) -> None:
+    ways = {
+        "--serial": serial,
+        "--transform": transform,
+        "--compare": compare,
+        "--backend": backend != "ours",
+    }
+    chosen = [name for name, given in ways.items() if given]
+    if len(chosen) > 1:
+        raise RegdataError(f"{' and '.join(chosen)} exclude each other; choose one")
 
 
 def _methods(backend: str, compare: str | None) -> list[Any]:

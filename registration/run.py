@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from regdata.atomic import replacing
@@ -153,6 +154,11 @@ def check_verdict(pair: SlidePair, judged: Judged, report: Path) -> None:
             f"{pair.he.path} and {pair.if_.path} cannot be registered well enough: "
             f"{'; '.join(judged.verdict.reasons)}; see the pictures in {report}"
         )
+
+
+def best_of(judged: list[Judged]) -> Judged:
+    """The map with the lowest median expected error; one that shows nothing is never it."""
+    return min(judged, key=lambda one: np.nan_to_num(one.verdict.median_um, nan=np.inf))
 
 
 def compared(judged: list[Judged]) -> pd.DataFrame:

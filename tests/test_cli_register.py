@@ -104,6 +104,8 @@ def test_different_tissue_is_refused(pair: SimulatedPair, tmp_path: Path) -> Non
         (("--he", "HE", "--if", "IF", "--dapi", "DAPPI"), "DAPPI"),
         (("--he", "HE", "--if", "IF", "--compare", "ours,warpy"), "expected two or more of ours"),
         (("--he", "HE", "--if", "IF", "--compare", "ours"), "expected two or more"),
+        (("--he", "HE", "--if", "IF", "--serial", "--backend", "affine"), "exclude each other"),
+        (("--he", "HE", "--if", "IF", "--transform", "no.h5"), "no.h5: no such file"),
         (("--he", "HE", "--if", "IF", "--backend", "valis"), "--valis-python"),
         (("--he", "HE", "--if", "IF", "--moving-stain", "dab"), "dab is a stain of bright field"),
         (("--he", "HE", "--if", "IF", "--landmarks", "no.csv", "no.csv"), "cannot read no.csv"),
