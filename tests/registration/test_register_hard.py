@@ -31,7 +31,7 @@ def median_error(pair, if_=None, he=None):
     seed=st.integers(0, 999),
 )
 @settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
