@@ -224,15 +224,16 @@ class Transform:
 
     def to_dict(self) -> dict[str, Any]:
         """What a file keeps of it: names, numbers and arrays."""
-        return {str(i): _step_to_dict(step) for i, step in enumerate(self.steps)}
+        return {str(i): step_to_dict(step) for i, step in enumerate(self.steps)}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "Transform":
         """Read back what `to_dict` gave."""
-        return cls(tuple(_step_from_dict(stored[str(i)]) for i in range(len(stored))))
+        return cls(tuple(step_from_dict(stored[str(i)]) for i in range(len(stored))))
 
 
-def _step_to_dict(step: Step) -> dict[str, Any]:
+def step_to_dict(step: Step) -> dict[str, Any]:
+    """What a file keeps of one step."""
     if isinstance(step, Affine):
         return {"kind": "affine", "matrix": step.matrix}
     return {
@@ -244,9 +245,13 @@ def _step_to_dict(step: Step) -> dict[str, Any]:
     }
 
 
-def _step_from_dict(stored: dict[str, Any]) -> Step:
-    if stored["kind"] == "affine":
+def step_from_dict(stored: dict[str, Any]) -> Step:
+    """Read back what `step_to_dict` gave."""
+    kind = stored["kind"]
+    if kind == "affine":
         return Affine(np.asarray(stored["matrix"], np.float64))
+    if kind != "displacement":
+        raise ValueError(f"unknown step {kind}")
     origin, spacing = np.asarray(stored["origin_um"]), float(stored["spacing_um"])
     field = Displacement(origin, spacing, np.asarray(stored["coefficients"]))
     return Displaced(field, bool(stored["inverted"]))

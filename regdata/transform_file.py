@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.atomic import replacing
-from regdata.displacement import Displacement
 from regdata.errors import RegdataError
-from regdata.transform import Affine, Displaced, Step, Transform
+from regdata.transform import Step, Transform, step_from_dict, step_to_dict
 
 SCHEMA = 1
 _FORMAT = "regdata transform"
@@ -81,15 +80,11 @@ def read_about(path: Path) -> dict[str, str | float | int]:
 
 
 def _write_step(group: h5py.Group, step: Step) -> None:
-    if isinstance(step, Affine):
-        group.attrs["kind"] = "affine"
-        _write_array(group, "matrix", np.asarray(step.matrix, np.float64))
-        return
-    group.attrs["kind"] = "displacement"
-    group.attrs["origin_um"] = np.asarray(step.field.origin_um, np.float64)
-    group.attrs["spacing_um"] = float(step.field.spacing_um)
-    group.attrs["inverted"] = int(step.inverted)
-    _write_array(group, "coefficients", step.field.coefficients)
+    for name, value in step_to_dict(step).items():
+        if np.ndim(value) > 1:
+            _write_array(group, name, value)
+        else:
+            group.attrs[name] = value
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[np.floating]) -> None:
@@ -107,15 +102,7 @@ def _write_array(group: h5py.Group, name: str, array: NDArray[np.floating]) -> N
 
 
 def _read_step(group: h5py.Group) -> Step:
-    kind = group.attrs["kind"]
-    if kind == "affine":
-        return Affine(group["matrix"][()])
-    if kind == "displacement":
-        attributes = group.attrs
-        origin, spacing = attributes["origin_um"], float(attributes["spacing_um"])
-        field = Displacement(origin, spacing, group["coefficients"][()])
-        return Displaced(field, bool(attributes["inverted"]))
-    raise ValueError(f"unknown step {kind}")
+    return step_from_dict({**group.attrs, **{name: item[()] for name, item in group.items()}})
 
 
 def _count(file: h5py.File) -> int:

@@ -4,7 +4,7 @@ Images carry their spacing in µm and begin half a pixel inside the corner, so I
 points are µm with the corner origin and its transform (fixed to moving) is `he_to_if` itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
+from regdata.progress import Progress, silent
 from regdata.registration.density import Density, Matrix
+from regdata.registration.similarity import correlation
 
 sitk: Any = SimpleITK  # its functions carry no types
 _SEED = 1  # of the samples, so that a run can be repeated
@@ -39,6 +41,9 @@ class Descent:
     iterations: int
     first: float
     smallest: float
+
+
+AFFINE = Descent(affine=True, samples=60_000, iterations=100, first=0.5, smallest=0.005)
 
 
 def refined(
@@ -85,6 +90,39 @@ def refined(
     except RuntimeError:  # ITK's way to say that no sample of the one lies inside the other
         return start
     return start @ _from_itk(update)
+
+
+def refined_in_steps(
+    densities: tuple[Density, Density],
+    detail: tuple[Density, Density],
+    start: Matrix,
+    levels_um: Sequence[float],
+    progress: Progress = silent,
+) -> Matrix:
+    """Improve an affine pose from coarse to fine.
+
+    Parameters
+    ----------
+    densities
+        H&E and IF.
+    detail
+        The same at the resolution and in the band of scales they are judged in.
+    start
+        (3, 3), H&E to IF, µm.
+    levels_um
+        µm per pixel of the steps; one finer than the densities is their own.
+    progress
+        Called with the share done.
+    """
+    fixed, moving = densities
+    matrix = start
+    for done, level in enumerate(levels_um, 1):
+        step = max(level, fixed.mpp)
+        finer = refined(fixed.coarser(step), moving.coarser(step), matrix, step, AFFINE)
+        # a descent can leave the optimum for good, so it has to prove itself
+        matrix = max(finer, matrix, key=lambda m: correlation(*detail, m)[0])
+        progress(done / len(levels_um))
+    return matrix
 
 
 @contextmanager

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from regdata.displacement import Displacement
 from regdata.errors import RegdataError
 from regdata.progress import Progress, silent
-from regdata.registration.affine import Descent, refined
+from regdata.registration.affine import AFFINE, refined
 from regdata.registration.backend_field import in_one_frame, through_samples, unfolded
 from regdata.registration.density import Density, Matrix
 from regdata.transform import Transform
 
 sitk: Any = SimpleITK  # its functions carry no types
-
-_AFFINE = Descent(affine=True, samples=60_000, iterations=100, first=0.5, smallest=0.005)
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def deform_simpleitk(
         When the slides do not overlap or the result folds.
     """
     step = max(_LEVELS[-1].mpp, fixed.mpp)
-    matrix = refined(fixed.coarser(step), moving.coarser(step), start, step, _AFFINE)
+    matrix = refined(fixed.coarser(step), moving.coarser(step), start, step, AFFINE)
     found = Transform.affine(matrix)
     for done, level in enumerate(_LEVELS, 1):
         mpp = max(level.mpp, fixed.mpp)

@@ -86,6 +86,15 @@ def coarse_poses(
     return best[0], best[1]
 
 
+def better_mirror(poses: Iterable[Pose | None]) -> tuple[Pose | None, float]:
+    """The better of the two mirror states, and how many times better it is (10 at most)."""
+    found = sorted((pose for pose in poses if pose), key=lambda pose: -pose.score)
+    if not found:
+        return None, 0.0
+    other = found[1].score if len(found) > 1 else 0.0
+    return found[0], float(np.clip(found[0].score / max(other, 1e-6), 0.0, 10.0))
+
+
 def _best(poses: Iterable[Pose | None]) -> Pose | None:
     found = (pose for pose in poses if pose is not None)
     return max(found, key=lambda pose: pose.score, default=None)

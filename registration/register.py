@@ -1,16 +1,13 @@
 """Registration of the IF slide to the H&E slide of the same section, and whether it is one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
-
-from regdata.errors import RegdataError
 from regdata.progress import Progress, silent
-from regdata.registration.affine import Descent, refined
+from regdata.registration.affine import refined_in_steps
 from regdata.registration.backend_field import detail_score
 from regdata.registration.blocks import piecewise
-from regdata.registration.coarse import Pose, coarse_poses, detail_um
+from regdata.registration.coarse import better_mirror, coarse_poses, detail_um
 from regdata.registration.deform import deform, rounds_at
 from regdata.registration.density import (
     FINEST_UM,
@@ -21,7 +18,8 @@ from regdata.registration.density import (
     working_mpp,
 )
 from regdata.registration.nuclear_map import he_map, moving_map
-from regdata.registration.similarity import Likeness, correlation, likeness
+from regdata.registration.refusal import Limits
+from regdata.registration.similarity import Likeness, likeness
 from regdata.slide import Slide
 from regdata.transform import Transform
 from regdata.transform_file import load_transform, read_about, save_transform
@@ -37,9 +35,9 @@ MIN_MARGIN = 1.25
 
 Guards against regular tissue, which fits itself in many places; right pairs lie above 2.
 """
+_LIMITS = Limits(MIN_Z, MIN_MARGIN, "hematoxylin-DAPI correlation", "the DAPI channel")
 
 _LEVELS_UM = (2.0, 1.0, 0.0)  # µm per pixel of the affine steps; 0 is the finest there is
-_AFFINE = Descent(affine=True, samples=60_000, iterations=100, first=0.5, smallest=0.005)
 _FINER = 0.75  # µm per pixel of the non-rigid part over those of the IF slide, at least
 _JUDGED_UM, _JUDGED_MOST = 1.0, 2048  # µm per pixel of the verdict; pixels a side at most
 _NULL = (3.5, 27.0)  # shifts of the null, in the coarser scale of nuclear detail
@@ -81,14 +79,11 @@ class Registration:
     @property
     def numbers(self) -> dict[str, float]:
         """The evidence, for a file."""
-        return {
-            "correlation": self.correlation,
-            "null_mean": self.null_mean,
-            "null_sd": self.null_sd,
-            "margin": self.margin,
-            "affine_correlation": self.affine_correlation,
-            "working_mpp": self.working_mpp,
-        }
+        return {name: getattr(self, name) for name in self._names()}
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [field.name for field in fields(cls) if field.name != "he_to_if"]
 
     def save(self, path: Path, about: dict[str, str | float | int] | None = None) -> None:
         """Write it as a transform file."""
@@ -98,15 +93,7 @@ class Registration:
     def load(cls, path: Path) -> "Registration":
         """Read back what `save` wrote."""
         about = read_about(path)
-        names = (
-            "correlation",
-            "null_mean",
-            "null_sd",
-            "margin",
-            "affine_correlation",
-            "working_mpp",
-        )
-        return cls(load_transform(path), *(float(about[name]) for name in names))
+        return cls(load_transform(path), *(float(about[name]) for name in cls._names()))
 
 
 @dataclass(frozen=True)
@@ -117,6 +104,8 @@ class AffineFit:
     ----------
     fixed, moving
         Densities of H&E and IF.
+    detail
+        What they are judged by, `nuclear_detail` of both.
     matrix
         (3, 3), H&E µm to IF µm.
     found
@@ -127,22 +116,19 @@ class AffineFit:
 
     fixed: Density
     moving: Density
+    detail: tuple[Density, Density]
     matrix: Matrix
     found: Likeness
     margin: float
 
     def registration(self, he_to_if: Transform) -> Registration:
         """Judge a map that goes on from here; the affine one is kept where it is no better."""
-        after = detail_score(*self._detail, he_to_if)
+        after = detail_score(*self.detail, he_to_if)
         if after <= self.found.correlation:
             he_to_if, after = Transform.affine(self.matrix), self.found.correlation
         found = self.found
         evidence = after, found.null_mean, found.null_sd, self.margin, found.correlation
         return Registration(he_to_if, *evidence, self.fixed.mpp)
-
-    @property
-    def _detail(self) -> tuple[Density, Density]:
-        return nuclear_detail(self.fixed), nuclear_detail(self.moving)
 
 
 def register(
@@ -213,20 +199,18 @@ def fit_affine(
     mpp = working_mpp(he, if_)
     fixed, moving = he_density(he, mpp), dapi_density(if_, channel, mpp)
     progress(0.1)
-    pose, margin = _best(coarse_poses(fixed, moving, lambda share: progress(0.1 + 0.6 * share)))
+    pose, margin = better_mirror(
+        coarse_poses(fixed, moving, lambda share: progress(0.1 + 0.6 * share))
+    )
     if pose is None:
-        raise _unlike(he, if_, "no pose was found at which both show the same nuclei")
+        raise _LIMITS.unlike(he, if_, "no pose was found at which both show the same nuclei")
     detail = nuclear_detail(fixed), nuclear_detail(moving)
-    matrix = pose.matrix
-    for done, level in enumerate(levels_um, 1):
-        step = max(level, mpp)
-        finer = refined(fixed.coarser(step), moving.coarser(step), matrix, step, _AFFINE)
-        # a descent can leave the optimum for good, so it has to prove itself
-        matrix = max(finer, matrix, key=lambda m: correlation(*detail, m)[0])
-        progress(0.7 + 0.3 * done / len(levels_um))
+    matrix = refined_in_steps(
+        (fixed, moving), detail, pose.matrix, levels_um, lambda x: progress(0.7 + 0.3 * x)
+    )
     found = judge(*detail, matrix)
-    _check(he, if_, found, margin)
-    return AffineFit(fixed, moving, matrix, found, margin)
+    _LIMITS.check(he, if_, found, margin)
+    return AffineFit(fixed, moving, detail, matrix, found, margin)
 
 
 def given(he: Slide, if_: Slide, channel: int, he_to_if: Transform) -> Registration:
@@ -250,29 +234,3 @@ def judge(fixed: Density, moving: Density, he_to_if: Matrix) -> Likeness:
     """How alike two slides are at a pose, by their nuclear detail."""
     _, coarse = detail_um(max(fixed.mpp, moving.mpp))
     return likeness(fixed, moving, he_to_if, (_NULL[0] * coarse, _NULL[1] * coarse))
-
-
-def _best(poses: tuple[Pose | None, Pose | None]) -> tuple[Pose | None, float]:
-    """The better of the two mirror states, and how many times better it is (10 at most)."""
-    found = sorted((pose for pose in poses if pose), key=lambda pose: -pose.score)
-    if not found:
-        return None, 0.0
-    other = found[1].score if len(found) > 1 else 0.0
-    return found[0], float(np.clip(found[0].score / max(other, 1e-6), 0.0, 10.0))
-
-
-def _check(he: Slide, if_: Slide, found: Likeness, margin: float) -> None:
-    at_best = f"hematoxylin-DAPI correlation {found.correlation:.2f} at the best pose"
-    if found.z < MIN_Z:
-        chance = f"{found.z:.1f} standard deviations above chance, {MIN_Z:g} needed"
-        raise _unlike(he, if_, f"{at_best} ({found.at_z(MIN_Z):.2f} needed; {chance})")
-    if margin < MIN_MARGIN:
-        mirrored = f"{margin:.2f} times better than mirrored, {MIN_MARGIN:g} needed"
-        raise _unlike(he, if_, f"{at_best}, but only {mirrored}")
-
-
-def _unlike(he: Slide, if_: Slide, why: str) -> RegdataError:
-    return RegdataError(
-        f"{he.path} and {if_.path} do not look like the same tissue: {why}; check the files, "
-        "their pixel sizes and the DAPI channel"
-    )

@@ -29,7 +29,6 @@ from regdata.registration.register import (
     Registration,
     fit_affine,
     given,
-    nuclear_detail,
     register,
 )
 from regdata.slide import Slide
@@ -106,10 +105,9 @@ def find(pair: SlidePair, method: Method, progress: Progress, valis: ValisRun) -
         return register(he, if_, channel, progress, affine_only=method == "affine")
     fit = fit_affine(he, if_, channel, lambda share: progress(0.4 * share))
     if method == "valis":
-        detail = nuclear_detail(fit.fixed), nuclear_detail(fit.moving)
         mpps = he.known_mpp("--he-mpp"), if_.known_mpp("--if-mpp")
         he_to_if = deform_valis(
-            he.path, if_.path, mpps, str(channel), lambda t: detail_score(*detail, t), valis
+            he.path, if_.path, mpps, str(channel), lambda t: detail_score(*fit.detail, t), valis
         )
     else:
         he_to_if = BACKENDS[method].deform(

@@ -4,14 +4,11 @@ A pose at 14 µm per pixel, an affine map, then blocks of 0.7 mm matched one by 
 stiff spline, twice, then one round of flow. Nothing here knows of nuclei.
 """
 
-import numpy as np
-
-from regdata.errors import RegdataError
 from regdata.progress import Progress, silent
-from regdata.registration.affine import Descent, refined
+from regdata.registration.affine import refined_in_steps
 from regdata.registration.backend_field import behind, detail_score
 from regdata.registration.blocks import Fit, Search, shift_field
-from regdata.registration.coarse import coarse_poses
+from regdata.registration.coarse import better_mirror, coarse_poses
 from regdata.registration.deform import Round, deform
 from regdata.registration.density import (
     Density,
@@ -21,8 +18,9 @@ from regdata.registration.density import (
     working_mpp,
 )
 from regdata.registration.nuclear_map import NuclearMap
+from regdata.registration.refusal import Limits
 from regdata.registration.register import Registration
-from regdata.registration.similarity import Likeness, correlation, likeness
+from regdata.registration.similarity import Likeness, likeness
 from regdata.registration.spline_fit import Stiffness
 from regdata.slide import Slide
 from regdata.transform import Transform
@@ -34,11 +32,11 @@ Measured on lung: right pairs, turned and mirrored, lie above 8.4, other lesions
 """
 MIN_MARGIN = 1.5
 """As in `register`; right pairs lie above 1.8, other lesions below 1.36."""
+_LIMITS = Limits(MIN_Z, MIN_MARGIN, "correlation of structure", "what shows the nuclei")
 
 _FINEST_UM = 3.5  # µm per pixel, finer than anything neighbouring sections share
 _STRUCTURE_UM = 14.0  # µm per pixel of the pose; detail between that and six times it
 _NULL = (3.5, 27.0)  # shifts of the null, in the coarser scale of detail
-_AFFINE = Descent(affine=True, samples=60_000, iterations=100, first=0.5, smallest=0.005)
 _SEARCH = Search(_STRUCTURE_UM, half=350.0, reach=150.0, step=100.0, contrast=150.0)
 _FIT = Fit(400.0, Stiffness(1e9, 0.0), apart=30.0)
 _FLOW = (Round("flow", 7.0, 224.0, 3.0, 60.0, Stiffness(1e7, 0.01)),)
@@ -79,9 +77,9 @@ def register_serial(
     progress(0.1)
     pose = posed(fixed, other, lambda share: progress(0.1 + 0.5 * share))
     if pose is None:
-        raise _unlike(he, moving, "no pose was found at which both show the same structure")
+        raise _LIMITS.unlike(he, moving, "no pose was found at which both show the same structure")
     matrix, found, margin = pose
-    _check(he, moving, found, margin)
+    _LIMITS.check(he, moving, found, margin)
     he_to_if, after = Transform.affine(matrix), found.correlation
     if not affine_only:
         bent = _bent(fixed, other, he_to_if, lambda share: progress(0.6 + 0.4 * share))
@@ -105,17 +103,12 @@ def posed(
     """
     rough = fixed.coarser(_STRUCTURE_UM), moving.coarser(_STRUCTURE_UM)
     both = coarse_poses(*rough, lambda share: progress(0.8 * share))
-    poses = sorted((pose for pose in both if pose), key=lambda pose: -pose.score)
-    if not poses:
+    pose, margin = better_mirror(both)
+    if pose is None:
         return None
-    other = poses[1].score if len(poses) > 1 else 0.0
-    margin = float(np.clip(poses[0].score / max(other, 1e-6), 0.0, 10.0))
     detail = structure(fixed), structure(moving)
-    matrix = poses[0].matrix
-    for level in (_STRUCTURE_UM, _STRUCTURE_UM / 2):
-        step = max(level, fixed.mpp)
-        finer = refined(fixed.coarser(step), moving.coarser(step), matrix, step, _AFFINE)
-        matrix = max(finer, matrix, key=lambda m: correlation(*detail, m)[0])
+    levels = (_STRUCTURE_UM, _STRUCTURE_UM / 2)
+    matrix = refined_in_steps((fixed, moving), detail, pose.matrix, levels)
     progress(1.0)
     coarse = 6 * max(_STRUCTURE_UM, fixed.mpp)
     return matrix, likeness(*detail, matrix, (_NULL[0] * coarse, _NULL[1] * coarse)), margin
@@ -134,20 +127,3 @@ def _bent(fixed: Density, moving: Density, he_to_if: Transform, progress: Progre
     progress(0.5)
     maps = NuclearMap.of(fixed), NuclearMap.of(moving)
     return deform(*maps, behind(field, he_to_if), _FLOW, lambda x: progress(0.5 + 0.5 * x))
-
-
-def _check(he: Slide, moving: Slide, found: Likeness, margin: float) -> None:
-    at_best = f"correlation of structure {found.correlation:.2f} at the best pose"
-    if found.z < MIN_Z:
-        chance = f"{found.z:.1f} standard deviations above chance, {MIN_Z:g} needed"
-        raise _unlike(he, moving, f"{at_best} ({found.at_z(MIN_Z):.2f} needed; {chance})")
-    if margin < MIN_MARGIN:
-        mirrored = f"{margin:.2f} times better than mirrored, {MIN_MARGIN:g} needed"
-        raise _unlike(he, moving, f"{at_best}, but only {mirrored}")
-
-
-def _unlike(he: Slide, moving: Slide, why: str) -> RegdataError:
-    return RegdataError(
-        f"{he.path} and {moving.path} do not look like the same tissue: {why}; check the files, "
-        "their pixel sizes and what shows the nuclei"
-    )
