@@ -54,12 +54,20 @@ class Optics:
         Share of the light of the whole neighbourhood that is added.
     spill
         Share of the marker found in the cytoplasm around.
+    rise
+        Log of the factor by which autofluorescence grows from one column to the next;
+        `autofluorescence` holds at the left border.
+    separate
+        Exposure of a third plane that shows autofluorescence only, over that of the marker; 0
+        for no such plane.
     """
 
     psf_px: float
     autofluorescence: float
     haze: float
     spill: float
+    rise: float = 0.0
+    separate: float = 0.0
 
 
 def emit(
@@ -74,10 +82,11 @@ def emit(
     Returns
     -------
     array
-        (2, H, W) DAPI and marker, uint16 in steps of `EMISSION_STEP`.
+        (2 or 3, H, W) DAPI, marker and perhaps autofluorescence, uint16 in steps of
+        `EMISSION_STEP`.
     """
     height, width = instances.shape
-    out = np.empty((2, height, width), np.uint16)
+    out = np.empty((3 if optics.separate else 2, height, width), np.uint16)
     margin = int(np.ceil(3 * _wide(optics))) + 4
 
     def fill(box: Box) -> None:
@@ -107,7 +116,7 @@ def _tile(
     noise: Noise,
     box: Box,
 ) -> Plane:
-    """(2, h, w) light of one tile."""
+    """(2 or 3, h, w) light of one tile."""
     stain = _densities(rgb)
     nuclear = (instances > 0).astype(np.float32)
     soft = np.asarray(cv2.GaussianBlur(nuclear, (0, 0), 3.0), np.float32)
@@ -121,7 +130,12 @@ def _tile(
     marker += 0.3 * np.maximum(noise.plane(box, 6, 1) - 2.9, 0)  # specks of stray antibody
     deep = brightness.deep[instances]
     matrix = optics.autofluorescence * np.clip(stain[..., 1], 0, 1.2)
+    if optics.rise:
+        columns = np.arange(box.x, box.x + box.w) + 0.5
+        matrix = matrix * np.exp(optics.rise * columns).astype(np.float32)
     planes = [_focus(dapi, deep, optics) + matrix, _focus(marker, deep, optics) + 0.8 * matrix]
+    if optics.separate:
+        planes.append(optics.separate * 0.8 * matrix)
     return np.asarray(np.maximum(np.stack(planes), 0), np.float32)
 
 

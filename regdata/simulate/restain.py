@@ -12,18 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.simulate.emission import EMISSION_STEP, Brightness, Optics, emit
+from regdata.simulate.camera import photograph
+from regdata.simulate.emission import Brightness, Optics, emit
 from regdata.simulate.noise import Noise
-from regdata.simulate.pull import pull, source
-from regdata.simulate.settings import RestainSettings
-from regdata.simulate.tiles import blocks, for_each
+from regdata.simulate.settings import AUTOFLUORESCENCE_EXPOSURE, RestainSettings
+from regdata.simulate.spoil import Spoils, draw_spoils, nuclear_centres
 from regdata.simulate.warp import Warp, elastic, frame, similarity
-from regdata.slide import Box
 
 __all__ = ["RestainSettings", "Restained", "restain"]
-
-_BLOCK = 512  # px
-_FIELD_UM = 330.0  # side of one camera field of a stitched slide
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,9 @@ class Restained:
     Attributes
     ----------
     image
-        (2, H, W) uint16.
+        (2, H, W) uint16; (3, H, W) with an autofluorescence channel.
     channels
-        ("DAPI", marker).
+        ("DAPI", marker), perhaps "AF".
     mpp
         µm per pixel.
     he_to_if
@@ -44,14 +40,17 @@ class Restained:
         (N,) whether nucleus i + 1 carries the marker.
     stained
         (N,) whether it also shows it: marked, neither dropped out nor lost.
+    spoiled
+        (N,) whether its centre lies in a fold or out of focus.
     """
 
     image: NDArray[np.uint16]
-    channels: tuple[str, str]
+    channels: tuple[str, ...]
     mpp: float
     he_to_if: Warp
     marked: NDArray[np.bool_]
     stained: NDArray[np.bool_]
+    spoiled: NDArray[np.bool_]
 
 
 def restain(
@@ -100,18 +99,37 @@ def restain(
     size_um = (instances.shape[1] * he_mpp, instances.shape[0] * he_mpp)
     warp, frame_um = frame(loose, size_um, settings.shift_um, 10 * settings.if_mpp)
     brightness = _brightness(positive, settings, rng)
-    optics = Optics(
+    light = emit(he_rgb, instances, brightness, _optics(settings, he_rgb, he_mpp), Noise.make(rng))
+    size = (math.ceil(frame_um[0] / settings.if_mpp), math.ceil(frame_um[1] / settings.if_mpp))
+    spoils = draw_spoils(frame_um, settings, np.random.default_rng((seed, 0, 0, 1)))
+    image = photograph(light, (warp, he_mpp), size, settings, spoils, seed)
+    stained = brightness.marker[1:] > 0
+    spoiled = _spoiled(instances, len(positive), spoils, warp, he_mpp)
+    channels = ("DAPI", settings.marker, "AF")[: len(image)]
+    return Restained(image, channels, settings.if_mpp, warp, positive.copy(), stained, spoiled)
+
+
+def _optics(settings: RestainSettings, he_rgb: NDArray[np.uint8], he_mpp: float) -> Optics:
+    gradient = settings.autofluorescence_gradient
+    return Optics(
         math.hypot(settings.psf_um, 0.4 * settings.if_mpp) / he_mpp,
-        settings.autofluorescence,
+        settings.autofluorescence / math.sqrt(gradient),
         settings.haze,
         settings.spill,
+        math.log(gradient) / he_rgb.shape[1],
+        AUTOFLUORESCENCE_EXPOSURE if settings.autofluorescence_channel else 0.0,
     )
-    light = emit(he_rgb, instances, brightness, optics, Noise.make(rng))
-    size = (math.ceil(frame_um[0] / settings.if_mpp), math.ceil(frame_um[1] / settings.if_mpp))
-    image = _photograph(light, warp, size, settings, (seed, he_mpp))
-    stained = brightness.marker[1:] > 0
-    channels = ("DAPI", settings.marker)
-    return Restained(image, channels, settings.if_mpp, warp, positive.copy(), stained)
+
+
+def _spoiled(
+    instances: NDArray[np.int32], count: int, spoils: Spoils, warp: Warp, he_mpp: float
+) -> NDArray[np.bool_]:
+    """(N,) nuclei whose centre lies where the picture is no good; absent ones do not."""
+    out = np.zeros(count, np.bool_)
+    if spoils.any():
+        ids, centres = nuclear_centres(instances)
+        out[ids - 1] = spoils.at(warp.points(centres * he_mpp))
+    return out
 
 
 def _check(
@@ -132,6 +150,14 @@ def _check(
         )
     if min(settings.shift_um) < 0:
         raise RegdataError(f"expected shift_um >= 0, came {settings.shift_um}; turn instead")
+    for name in ("autofluorescence_gradient", "drift", "saturate"):
+        if not getattr(settings, name) > 0:
+            raise RegdataError(f"expected {name} > 0, came {getattr(settings, name)}; 1 is none")
+    if settings.folds < 0:
+        raise RegdataError(f"expected folds >= 0, came {settings.folds}; 0 is none")
+    for name in ("blurred", "hot"):
+        if not 0 <= getattr(settings, name) <= 1:
+            raise RegdataError(f"expected a share 0..1 as {name}, came {getattr(settings, name)}")
 
 
 def _brightness(
@@ -144,43 +170,3 @@ def _brightness(
     deep = rng.random(count) < settings.deep
     values = (dapi * there, marker * stained, deep)
     return Brightness(*(np.concatenate([[0], v]).astype(np.float32) for v in values))
-
-
-def _photograph(
-    light: NDArray[np.uint16],
-    warp: Warp,
-    size: tuple[int, int],
-    settings: RestainSettings,
-    seed_and_mpp: tuple[int, float],
-) -> NDArray[np.uint16]:
-    """Take the camera's picture of `size` (w, h), (2, h, w)."""
-    seed, he_mpp = seed_and_mpp
-    image = np.empty((2, size[1], size[0]), np.uint16)
-
-    def fill(box: Box) -> None:
-        seen = pull(light, source(warp, box, settings.if_mpp, he_mpp)) * EMISSION_STEP
-        rng = np.random.default_rng((seed, box.x, box.y))
-        there = (slice(None), slice(box.y, box.y + box.h), slice(box.x, box.x + box.w))
-        image[there] = _expose(seen.astype(np.float32), box, settings, rng)
-
-    for_each(fill, blocks(size, _BLOCK))
-    return image
-
-
-def _expose(
-    light: NDArray[np.float32], box: Box, settings: RestainSettings, rng: np.random.Generator
-) -> NDArray[np.uint16]:
-    """Background, vignetting, shot and read noise, and the camera's scale; (2, h, w)."""
-    x, y = (
-        (np.arange(start, start + n) + 0.5) * settings.if_mpp / _FIELD_UM % 1 * 2 - 1
-        for start, n in ((box.x, box.w), (box.y, box.h))
-    )
-    loss = (x * x)[None, :] + (y * y)[:, None]
-    shade = (1 - settings.vignetting / 2 * loss).astype(np.float32)
-    photons = (light + settings.background) * shade * settings.photons
-    # at such counts Poisson noise is normal to within a photon, and ten times faster drawn
-    sigma = np.sqrt(photons + settings.read_noise**2)
-    photons += sigma * rng.standard_normal(photons.shape, dtype=np.float32)
-    full = 2**settings.bit_depth - 1
-    counts = photons * np.float32(full / 8 / settings.photons) + np.float32(full / 400)
-    return np.asarray(np.clip(counts + 0.5, 0, full), np.uint16)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+AUTOFLUORESCENCE_EXPOSURE = 0.5
+"""Exposure of the autofluorescence channel over that of the marker."""
+
 
 @dataclass(frozen=True)
 class RestainSettings:
@@ -40,6 +43,24 @@ class RestainSettings:
         Standard deviation of the camera's noise, photons.
     bit_depth
         Bits of the camera; a typical nucleus lies at an eighth of full scale.
+    autofluorescence_gradient
+        Autofluorescence at the right end of the H&E over that at its left end; in the middle it
+        is as without.
+    drift
+        Exposure of the marker at the top of the H&E over that at its bottom: what it shows, light
+        of the background included, fades on the way.
+    autofluorescence_channel
+        Whether a channel "AF" that shows autofluorescence only is photographed as well, at
+        `AUTOFLUORESCENCE_EXPOSURE` of the marker's exposure and with the camera's noise.
+    folds
+        Number of strips where the section lies double: the light of tissue beside them is added.
+    blurred
+        Share of the IF's area that is out of focus, by 3 µm, in patches of 256 µm or of a
+        quarter of a small section.
+    hot
+        Share of camera pixels that are far too bright, in each channel.
+    saturate
+        Factor on what the camera counts; above 8 a typical nucleus is clipped at full scale.
     """
 
     marker: str = "CD3"
@@ -63,3 +84,10 @@ class RestainSettings:
     photons: float = 350.0
     read_noise: float = 3.0
     bit_depth: int = 16
+    autofluorescence_gradient: float = 1.0
+    drift: float = 1.0
+    autofluorescence_channel: bool = False
+    folds: int = 0
+    blurred: float = 0.0
+    hot: float = 0.0
+    saturate: float = 1.0
