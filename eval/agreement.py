@@ -20,12 +20,15 @@ class Agreement:
         Of the positive label, among matched nuclei that have a label.
     matched
         Number of matched nuclei.
+    unknown
+        Share of these that have no label.
     """
 
     detected: float
     precision: float
     recall: float
     matched: int
+    unknown: float
 
 
 def agreement(
@@ -34,6 +37,7 @@ def agreement(
     true_xy: NDArray[np.float64],
     true_positive: NDArray[np.bool_],
     radius: float,
+    known: NDArray[np.bool_] | None = None,
 ) -> Agreement:
     """Compare labelled cells with true nuclei.
 
@@ -45,6 +49,8 @@ def agreement(
         (N,) and (M,).
     radius
         Largest distance of a pair, in these pixels.
+    known
+        (N,) whether the cell has a label; all have by default.
 
     Examples
     --------
@@ -53,11 +59,13 @@ def agreement(
     0.5
     """
     pairs = match_points(true_xy, xy, radius)
-    truth, label = true_positive[pairs[:, 0]], positive[pairs[:, 1]]
+    told = np.ones(len(pairs), np.bool_) if known is None else known[pairs[:, 1]]
+    truth, label = true_positive[pairs[:, 0]] & told, positive[pairs[:, 1]] & told
     hits = int((truth & label).sum())
     return Agreement(
         2 * len(pairs) / max(1, len(xy) + len(true_xy)),
         hits / max(1, int(label.sum())),
         hits / max(1, int(truth.sum())),
         len(pairs),
+        1 - float(told.mean()) if len(pairs) else 0.0,
     )

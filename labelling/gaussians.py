@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import expit, logsumexp
+from scipy.special import logsumexp
 
 from regdata.otsu import otsu
 
@@ -34,45 +33,18 @@ class Mixture:
     means: _Values
     sds: _Values
 
-    def posterior(self, x: ArrayLike) -> _Values:
-        """(N,) probability that values belong to the component with the highest mean.
-
-        It never falls as the value rises. Of two components the wider takes over again far
-        out on the side of the narrower, where neither has data; there the ratio of their
-        densities is held at its extreme.
-        """
-        at = np.asarray(x, dtype=np.float64)
-        odds = [self._log_odds(at, j) for j in range(len(self.means) - 1)]
-        if not odds:
-            return np.ones_like(at)
-        return np.asarray(expit(-logsumexp([-o for o in odds], axis=0)), dtype=np.float64)
-
-    def _log_odds(self, x: _Values, j: int) -> _Values:
-        """Log of the ratio of the highest component to component j, made monotone."""
-        (m, s), (top, wide) = ((self.means[i], self.sds[i]) for i in (j, -1))
-        if wide != s:  # the vertex of the parabola lies beyond the mean of the narrower one
-            vertex = (top * s**2 - m * wide**2) / (s**2 - wide**2)
-            x = np.maximum(x, vertex) if wide > s else np.minimum(x, vertex)
-        share = np.log(self.weights[-1] * s / (self.weights[j] * wide))
-        return np.asarray(share + ((x - m) / s) ** 2 / 2 - ((x - top) / wide) ** 2 / 2)
-
     def gate(self) -> float:
-        """The value between the two highest means where the posterior is one half.
+        """Midway between the two highest means, as in scimap's rescale (Nirmal & Sorger, 2024).
 
-        Where it is above or below one half all the way between them, the mean next to where it
-        would cross.
+        Where both are equally likely would be in the flank of the narrower one: beside a spike
+        of unstained nuclei, noise would be called stained.
 
         Examples
         --------
-        >>> Mixture(np.array([0.5, 0.5]), np.array([1.0, 3.0]), np.array([0.4, 0.4])).gate()
+        >>> Mixture(np.array([0.5, 0.5]), np.array([1.0, 3.0]), np.array([0.4, 0.1])).gate()
         2.0
         """
-        low, high = float(self.means[-2]), float(self.means[-1])
-        if self.posterior(low) >= 0.5:
-            return low
-        if self.posterior(high) <= 0.5:
-            return high
-        return float(brentq(lambda x: float(self.posterior(x)) - 0.5, low, high))
+        return float(self.means[-2] + self.means[-1]) / 2
 
     @property
     def separation(self) -> float:

@@ -1,127 +1,239 @@
-"""The intensity above which a pixel counts as stained."""
+"""The intensity above which a pixel counts as stained: finding it, and how well it divides."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.otsu import otsu
+from regdata.labelling.gaussians import MIN_SEPARATION, Mixture, fit_mixture, one_population
+from regdata.labelling.histogram import Histogram
+from regdata.labelling.intensity import at_share
+from regdata.labelling.methods import (
+    TILE_UM,
+    Method,
+    bimodality,
+    li_threshold,
+    mad_threshold,
+    otsu_threshold,
+    stained_from,
+    triangle_threshold,
+)
+from regdata.labelling.surface import LINEAR_SDS, Surface, local_thresholds
 from regdata.progress import Progress, silent
 from regdata.slide import Slide
 
-METHOD = "Otsu of the background-subtracted intensity inside tissue"
-MIN_CONTRAST = 5.0
-"""Below it there is one population of pixels, which Otsu's method would cut in two: noise has a
-contrast of 4, real stains measured 6.5 to 76."""
+EVIDENT = 0.25
+"""Share of the tiles with nuclei that must show stained ones for `auto` to be local."""
+DECIDING = 0.15
+"""The share of a nucleus whose least intensity is looked at to tell populations of nuclei: in the
+rule of record it decides the label. A user's other cut-off does not move the threshold."""
 _BINS = 4096
 _STEP = 2048  # pixels a side read at once
+_LINEAR = 8  # the scale is linear below this part of the threshold of Otsu at least
+_SAMPLES, _SAMPLE = 16, 128  # samples of the noise, and their side in pixels
+
+
+@dataclass(frozen=True)
+class Nuclei:
+    """What the thresholds that look at nuclei are read off.
+
+    Attributes
+    ----------
+    xy_um
+        (N, 2) places.
+    area
+        (N,) areas, any unit.
+    curve
+        (N, 21) intensities of the compartment that counts, see `intensity`.
+    size_um
+        (w, h) of the slide.
+    """
+
+    xy_um: NDArray[np.float64]
+    area: NDArray[np.floating]
+    curve: NDArray[np.float32]
+    size_um: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """The threshold of one marker and what it was read off.
+    """The threshold of one marker and how well it divides.
 
     Attributes
     ----------
-    value
-        Background-subtracted intensity; a pixel above it is stained.
-    share
-        Share of the tissue above it.
+    method
+        What found it, `auto` resolved.
+    surface
+        Background-subtracted intensity over the H&E slide; a pixel above it is stained.
+    overall
+        One threshold for the slide: the surface, or what it departs from.
     contrast
-        Distance between the means of stained and unstained pixels, in standard deviations of
-        the unstained.
-    counts, low, high
-        The histogram: counts of equal bins from `low` to `high`.
+        Distance between the means of stained and unstained pixels of the tissue, in standard
+        deviations of the unstained.
+    bimodality
+        Sarle's coefficient of the pixels, above 5/9 for two populations or a long tail.
+    separation
+        Ashman's D of the nuclei on a log scale, above 2 for two populations; 0 for one.
     """
 
-    value: float
-    share: float
+    method: str
+    surface: Surface
+    overall: float
     contrast: float
-    counts: NDArray[np.int64]
-    low: float
-    high: float
+    bimodality: float
+    separation: float
+
+    def describe(self) -> dict[str, Any]:
+        """What a dataset keeps of it."""
+        return {
+            "method": self.method,
+            "value": self.overall,
+            "contrast": self.contrast,
+            "bimodality": self.bimodality,
+            "separation": self.separation,
+            "grid": self.surface.grid,
+            "grid_weight": self.surface.weight,
+            "tile_um": self.surface.tile_um,
+        }
 
 
-def find_threshold(
+def find_threshold(method: Method, pixels: Histogram, nuclei: Nuclei) -> Threshold:
+    """The threshold of a marker.
+
+    `fixed` is a number; `otsu`, `li`, `triangle` and `mad` look at the pixels of the tissue, `gmm`
+    at the intensity that decides each nucleus's label, `local` at the pixels of the nuclei of
+    neighbouring tiles. `auto` is `gmm` where the nuclei are two populations, else `otsu`, and
+    `local` around that where a quarter of the tiles show stained nuclei.
+
+    Parameters
+    ----------
+    pixels
+        Intensities of the tissue, 0 to the highest.
+    """
+    mixture = _mixture(nuclei, pixels, int(method.value or 2) if method.name == "gmm" else 2)
+    overall = _overall(method, pixels, mixture)
+    surface, name = Surface.constant(overall), str(method)
+    if method.name in ("auto", "local"):
+        tile_um = method.value or TILE_UM
+        surface = local_thresholds(
+            nuclei.xy_um, nuclei.curve, nuclei.area, nuclei.size_um, tile_um, overall
+        )
+        around = f"gmm:{len(mixture.mixture.means)}" if mixture else "otsu"
+        name = f"local:{tile_um:g} around {around}"
+        if method.name == "auto" and evident_share(nuclei, surface) < EVIDENT:
+            surface, name = Surface.constant(overall), around
+    return Threshold(
+        name,
+        surface,
+        overall,
+        stained_from(pixels)[1],
+        bimodality(pixels),
+        mixture.mixture.separation if mixture else 0.0,
+    )
+
+
+def _overall(method: Method, pixels: Histogram, mixture: "_LogMixture | None") -> float:
+    if method.name == "fixed":
+        return float(method.value or 0.0)
+    if method.name == "gmm" and mixture is None:
+        raise RegdataError(
+            "the nuclei are one population, which a mixture of Gaussians would cut in two; "
+            "choose another threshold method, or leave the marker out"
+        )
+    if mixture is not None and method.name in ("gmm", "auto", "local"):
+        return mixture.gate()
+    if method.name == "mad":
+        return mad_threshold(pixels, float(method.value or 0.0))
+    simple = {"otsu": otsu_threshold, "li": li_threshold, "triangle": triangle_threshold}
+    return simple[method.name](pixels) if method.name in simple else stained_from(pixels)[0]
+
+
+@dataclass(frozen=True)
+class _LogMixture:
+    """Populations of nuclei on the inverse hyperbolic sine of intensity over noise."""
+
+    mixture: Mixture
+    noise: float
+
+    def gate(self) -> float:
+        return float(np.sinh(self.mixture.gate()) * self.noise)
+
+
+def _mixture(nuclei: Nuclei, pixels: Histogram, components: int) -> _LogMixture | None:
+    """Two populations of the intensity that decides each nucleus's label; None if it is one."""
+    deciding = at_share(nuclei.curve, DECIDING).astype(np.float64)
+    deciding = deciding[np.isfinite(deciding)]
+    if len(deciding) < 20:
+        return None
+    split, _ = stained_from(pixels)
+    below = deciding[deciding < split]  # most nuclei may be stained
+    spread = 1.4826 * float(np.median(np.abs(below - np.median(below)))) if len(below) else 0.0
+    # a channel of few grey levels, or clipped at 0, has no noise of its own: without a floor its
+    # lowest levels would be populations
+    noise = max(LINEAR_SDS * spread, split / _LINEAR, pixels.width)
+    level = np.arcsinh(deciding / noise)
+    if one_population(level):
+        return None
+    mixture = fit_mixture(level, components=components)
+    apart = components > 2 or mixture.separation >= MIN_SEPARATION
+    return _LogMixture(mixture, noise) if apart else None
+
+
+def evident_share(nuclei: Nuclei, surface: Surface) -> float:
+    """Share of the tiles with nuclei that tell where the threshold lies."""
+    rows, columns = surface.grid.shape
+    place = np.floor(nuclei.xy_um / surface.tile_um).astype(np.int64)
+    x, y = np.clip(place, 0, [columns - 1, rows - 1]).T
+    there = np.zeros(surface.grid.shape, np.bool_)
+    there[y, x] = True
+    return float((surface.weight[there] > 0.5).mean()) if there.any() else 0.0
+
+
+def tissue_histogram(
     marker: Slide, tissue: NDArray[np.bool_], progress: Progress = silent
-) -> Threshold:
-    """Otsu's threshold of a marker inside the tissue, from a histogram read in blocks.
+) -> Histogram:
+    """Intensities of a marker inside the tissue, read in blocks.
 
     Parameters
     ----------
     marker
-        One channel, its background subtracted.
+        One corrected channel.
     tissue
         (h, w) mask over the whole slide.
 
     Raises
     ------
     RegdataError
-        When nothing in the channel lies above its background, or no stained pixels stand out.
+        When nothing in the channel lies above its background.
     """
-    high = _highest(marker, tissue)
-    name = marker.channels[0]
+    low, high = _range(marker, tissue)
     if not high > 0:
         raise RegdataError(
-            f"channel {name} of {marker.path} shows nothing above its background; "
+            f"channel {marker.channels[0]} of {marker.path} shows nothing above its background; "
             "check that it is the stained channel"
         )
-    counts = np.zeros(_BINS, np.int64)
+    pixels = Histogram(np.zeros(_BINS), low, high)
     width, height = marker.size
     corners = [(x, y) for y in range(0, height, _STEP) for x in range(0, width, _STEP)]
     for done, (x, y) in enumerate(corners, 1):
         size = (min(_STEP, width - x), min(_STEP, height - y))
         mask = tissue_at(tissue, marker.size, (x, y), size)
         if mask.any():
-            values = marker.read((x, y), size)[0][mask]
-            place = np.clip(values * (_BINS / high), 0, _BINS - 1).astype(np.int64)
-            counts += np.bincount(place, minlength=_BINS)
+            pixels = pixels.add(marker.read((x, y), size)[0][mask])
         progress(done / len(corners))
-    last, _ = otsu(counts)
-    share = float(counts[last + 1 :].sum() / max(1, counts.sum()))
-    contrast = class_contrast(counts, last)
-    if contrast < MIN_CONTRAST:
-        raise RegdataError(
-            f"channel {name} of {marker.path} shows one population of pixels, not stained and "
-            f"unstained ones (contrast {contrast:.1f}, {MIN_CONTRAST:g} needed): a failed stain, "
-            "or a section without positive cells; leave the marker out"
-        )
-    return Threshold((last + 1) * high / _BINS, share, contrast, counts, 0.0, high)
+    return pixels
 
 
-def class_contrast(counts: NDArray[np.int64], last: int) -> float:
-    """Distance between the means of the classes of a histogram, in SDs of the lower one.
+def _range(marker: Slide, tissue: NDArray[np.bool_]) -> tuple[float, float]:
+    """Ends of the histogram: of the noise below, and the 99.99th percentile and a margin above.
 
-    Parameters
-    ----------
-    counts
-        (n,) counts of equal bins.
-    last
-        The last bin of the lower class.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> class_contrast(np.array([1, 0, 1, 0, 0, 0, 2]), 3)
-    5.0
-    """
-    bins = np.arange(len(counts), dtype=np.float64)
-    lower, upper = counts[: last + 1], counts[last + 1 :]
-    if lower.sum() == 0 or upper.sum() == 0:
-        return 0.0
-    mean = float(np.average(bins[: last + 1], weights=lower))
-    spread = float(np.sqrt(np.average((bins[: last + 1] - mean) ** 2, weights=lower)))
-    # a tenth of a bin: a lower class of one value has no spread of its own
-    return (float(np.average(bins[last + 1 :], weights=upper)) - mean) / max(spread, 0.1)
-
-
-def _highest(marker: Slide, tissue: NDArray[np.bool_]) -> float:
-    """Upper end of the histogram: the 99.99th percentile at half a micrometre, and a margin.
-
-    So few pixels may be stained. Hot pixels, which are more, do not count: they stand alone and
-    a median of 3x3 pixels removes them.
+    That percentile is taken at half a micrometre, so few pixels may be stained. Hot pixels, which
+    are more, do not count: they stand alone and a median of 3x3 pixels removes them. Where nothing
+    is stained that median is far below the noise of single pixels, which must not pile up at the
+    end as if they were stained; nor at 0, where half of it would look like a class without spread.
     """
     finest = max(1.0, 0.5 / marker.known_mpp("--if-mpp"))
     overview = marker.overview(max(finest, max(marker.size) / 4096))[0]
@@ -129,7 +241,27 @@ def _highest(marker: Slide, tissue: NDArray[np.bool_]) -> float:
     h, w = overview.shape
     mask = cv2.resize(tissue.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
     values = overview[mask] if mask.any() else overview.ravel()
-    return 1.25 * float(np.percentile(values, 99.99))
+    brightest = float(np.percentile(values, 99.99))
+    if not brightest > 0:
+        return 0.0, 0.0
+    least, most = _noise(marker, tissue)
+    return min(0.0, least), max(1.25 * brightest, most)
+
+
+def _noise(marker: Slide, tissue: NDArray[np.bool_]) -> tuple[float, float]:
+    """What single pixels reach by noise: six robust standard deviations either way, of samples."""
+    places = np.argwhere(tissue if tissue.any() else np.ones_like(tissue))
+    chosen = places[np.linspace(0, len(places) - 1, _SAMPLES).astype(int)]
+    scale = np.array(marker.size) / tissue.shape[::-1]
+    size = (min(_SAMPLE, marker.size[0]), min(_SAMPLE, marker.size[1]))
+    last = np.array(marker.size) - size
+    corners = np.clip(((chosen[:, ::-1] + 0.5) * scale).astype(int) - _SAMPLE // 2, 0, last)
+    values = np.stack(
+        [marker.read((x, y), size)[0] for x, y in np.unique(corners, axis=0).tolist()]
+    )
+    middle = float(np.median(values))
+    reach = 6 * 1.4826 * float(np.median(np.abs(values - middle)))
+    return middle - reach, middle + reach
 
 
 def tissue_at(

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import click
 
+from regdata.cli_build import build
 from regdata.cli_evaluate import evaluate_segmentation
+from regdata.cli_export import export
 from regdata.cli_label_images import label_images
 from regdata.cli_models import models
 from regdata.cli_register import register
+from regdata.cli_relabel import relabel
 from regdata.cli_segment import segment
 from regdata.cli_train_segmentation import train_segmentation
 from regdata.cli_transform import export_transform, import_transform
@@ -24,48 +27,6 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--he", required=True, type=_PATH, help="H&E slide.")
-@click.option("--if", "if_", required=True, type=_PATH, help="Immunofluorescence slide.")
-@click.option("--marker", "markers", required=True, multiple=True, help="Channel, name or index.")
-@click.option("--class", "classes", multiple=True, help="NAME=MARKER[,MARKER]: any makes it.")
-@click.option("-o", "--output", required=True, type=_PATH, help="The .h5 to write.")
-@click.option("--he-mpp", type=float, help="µm per pixel of the H&E, if the file does not say.")
-@click.option("--if-mpp", type=float, help="µm per pixel of the IF, if the file does not say.")
-@click.option("--dapi", help="Nuclear channel; found by its name by default.")
-@click.option("--channel-names", help="New names of all IF channels: DAPI,CD3,CD20.")
-@click.option("--overlap", type=float, default=0.15, show_default=True, help="Positive above it.")
-@click.option("--model", type=_PATH, help="Network weights; built-in by default.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--patient", help="Patient of this slide, so that training can split by it.")
-@click.option("--overwrite", is_flag=True, help="Replace an output made with other options.")
-def build(classes: tuple[str, ...], **options: object) -> None:
-    """Turn an H&E and an IF slide of one section into a file of labelled cells."""
-    from pydantic import ValidationError
-
-    from regdata.options import BuildOptions, parse_classes
-
-    try:
-        wanted = BuildOptions.model_validate({**options, "classes": parse_classes(classes)})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + str(first["loc"][0]).replace("_", "-").rstrip("-")
-        raise click.UsageError(f"{name}: {first['msg']}") from None
-    from regdata.pipeline import build as run
-
-    summary = run(wanted)
-    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
-    registration = summary.registration
-    for reason in registration.reasons:
-        click.echo(f"warning: registration: {reason}", err=True)
-    kept = f" (kept: {', '.join(summary.kept)})" if summary.kept else ""
-    click.echo(
-        f"{summary.output}: {counts}; hematoxylin-DAPI correlation {summary.correlation:.2f}, "
-        f"expected registration error {registration.median_um:.2f} µm in "
-        f"{registration.tiles} tiles{kept}"
-    )
-
-
-@main.command()
 @click.argument("datasets", nargs=-1, required=True, type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="The classifier to write.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.")
@@ -76,6 +37,13 @@ def build(classes: tuple[str, ...], **options: object) -> None:
     default="inverse",
     show_default=True,
     help="Whether rare classes weigh as much as frequent ones.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["label_probability", "none"]),
+    default="none",
+    show_default=True,
+    help="Whether cells with unlikely labels count less.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace an existing classifier.")
@@ -155,6 +123,9 @@ def demo(folder: Path, size: int, seed: int, device: str) -> None:
     click.echo(f"{page}: open it in a browser")
 
 
+main.add_command(build)
+main.add_command(relabel)
+main.add_command(export)
 main.add_command(evaluate_segmentation)
 main.add_command(segment)
 main.add_command(models)

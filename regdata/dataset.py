@@ -4,7 +4,7 @@ Layout (schema 1)
 -----------------
 X : (N, D) float16, tokens.
 obs : slide, patient, kind, kind_probability, probability, area_um2, flags; in a labelled file
-    also label and, per marker, overlap_<marker>.
+    also label, reason and what they were made from; see docs/dataset.md.
 obsm/spatial : (N, 2) float64, centroid (x, y), level-0 H&E pixels, corner origin.
 uns/regdata : schema, classes, contours/vertices (V, 2) and contours/offsets (N + 1,), and what
     the writer adds: options, model, transform, thresholds, versions.
@@ -130,7 +130,7 @@ class DatasetWriter:
         self._width = token_width
         self._tokens = _Stream(tokens)
         self._vertices = _Stream(vertices)
-        self._columns = Columns(("slide", "patient", "label"))
+        self._columns = Columns(("slide", "patient", "label", "reason"))
         self._xy, self._lengths = Rows(), Rows()
         self._lengths.append(np.zeros(1, np.int64))
 
@@ -143,8 +143,19 @@ class DatasetWriter:
         own = {name: getattr(cells, name) for name in _COLUMNS}
         self._columns.append(len(cells), {**own, **(columns or {})})
 
-    def finish(self, kinds: tuple[str, ...], about: Mapping[str, Any]) -> None:
-        """Write everything that is not there already."""
+    def finish(
+        self,
+        kinds: tuple[str, ...],
+        about: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Write everything that is not there already.
+
+        Parameters
+        ----------
+        arrays
+            Further entries of obsm, (N, ...).
+        """
         if len(self._xy) == 0:
             self.append(CellTable.empty(self._width))
         self._tokens.flush()
@@ -156,7 +167,7 @@ class DatasetWriter:
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(self._file, "obs", obs)
         write_elem(self._file, "var", var)
-        write_elem(self._file, "obsm", {"spatial": self._xy.array()})
+        write_elem(self._file, "obsm", {"spatial": self._xy.array(), **(arrays or {})})
         for name in ("varm", "layers", "obsp", "varp"):
             write_elem(self._file, name, {})
         _mark_group(self._file["uns"])
@@ -241,7 +252,7 @@ def iterate_cells(path: Path, portion: int = 8192) -> Iterator[tuple[CellTable, 
             yield _read_rows(file, obs, rows), obs.iloc[rows]
 
 
-def _read_rows(file: h5py.File, obs: pd.DataFrame, rows: slice) -> CellTable:
+def _read_rows(file: h5py.File, obs: pd.DataFrame, rows: slice, tokens: bool = True) -> CellTable:
     contours = file["uns/regdata/contours"]
     offsets = contours["offsets"][rows.start : rows.stop + 1]
     part = obs.iloc[rows]
@@ -249,13 +260,29 @@ def _read_rows(file: h5py.File, obs: pd.DataFrame, rows: slice) -> CellTable:
         xy=file["obsm/spatial"][rows],
         vertices=contours["vertices"][offsets[0] : offsets[-1]],
         offsets=offsets - offsets[0],
-        tokens=file["X"][rows],
+        tokens=file["X"][rows] if tokens else np.zeros((len(part), 0), np.float16),
         kind=part["kind"].cat.codes.to_numpy(np.uint8),
         kind_probability=part["kind_probability"].to_numpy(np.float32),
         probability=part["probability"].to_numpy(np.float32),
         area_um2=part["area_um2"].to_numpy(np.float32),
         flags=part["flags"].to_numpy(np.uint8),
     )
+
+
+def read_measured(path: Path) -> tuple[CellDataset, dict[str, NDArray[np.float32]]]:
+    """A file of cells without its tokens, and the intensity curves of its nuclei."""
+    with _open(path) as file:
+        obs = read_elem(file["obs"])
+        cells = _read_rows(file, obs, slice(0, len(obs)), tokens=False)
+        curves = {name: array[:] for name, array in file["obsm"].items() if name != "spatial"}
+        return CellDataset(path, cells, obs, _about(file)), curves
+
+
+def read_outlines(path: Path) -> CellTable:
+    """The cells of a file without their tokens."""
+    with _open(path) as file:
+        obs = read_elem(file["obs"])
+        return _read_rows(file, obs, slice(0, len(obs)), tokens=False)
 
 
 def count_cells(path: Path) -> int:

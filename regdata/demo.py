@@ -194,6 +194,6 @@ def registration_error(dataset: CellDataset, truth: DemoTruth) -> dict[str, floa
 
 def judge_labels(dataset: CellDataset, truth: DemoTruth) -> Any:
     """Detection and labels against the truth."""
-    return agreement(
-        dataset.cells.xy, dataset.labels == 1, truth.xy, truth.positive, _RADIUS_UM / MPP
-    )
+    label = dataset.labels
+    found, true = (dataset.cells.xy, label == 1), (truth.xy, truth.positive)
+    return agreement(*found, *true, _RADIUS_UM / MPP, label >= 0)

@@ -44,6 +44,7 @@ def _page(folder: Path, facts: dict[str, Any]) -> str:
         ("Hematoxylin-DAPI correlation", f"{facts['correlation']:.2f}"),
         ("Detection F1 against the truth", f"{labels['detected']:.3f}"),
         ("Label precision / recall", f"{labels['precision']:.3f} / {labels['recall']:.3f}"),
+        ("Nuclei of unknown label", f"{labels['unknown']:.1%}"),
         ("Validation AUROC of the classifier", f"{training['best']['auroc']:.3f}"),
     ]
     rows = [("nucleus (any class)", detection), *scores["classes"].items()]

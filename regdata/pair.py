@@ -28,6 +28,10 @@ class Pair:
         Per marker, as the user called it, the index of its channel.
     identity
         What tells these files, pixel sizes and channels from others.
+    autofluorescence
+        Index of the channel that is subtracted from the markers, and the ratio if it was given.
+    dapi_given
+        Whether the user named the nuclear channel.
     """
 
     he: Slide
@@ -35,6 +39,8 @@ class Pair:
     dapi: int
     markers: dict[str, int]
     identity: dict[str, Any]
+    autofluorescence: tuple[int | None, float | None] = (None, None)
+    dapi_given: bool = False
 
 
 def open_he_if(
@@ -72,7 +78,23 @@ def open_pair(options: BuildOptions) -> Pair:
         "he": [file_identity(options.he), he.mpp],
         "if": [file_identity(options.if_), if_.mpp, if_.channels],
     }
-    return Pair(he, if_, dapi, markers, identity)
+    subtracted = _autofluorescence(if_, options.autofluorescence)
+    return Pair(he, if_, dapi, markers, identity, subtracted, options.dapi is not None)
+
+
+def _autofluorescence(if_: Slide, wanted: str | None) -> tuple[int | None, float | None]:
+    """CHANNEL or CHANNEL:RATIO as an index and a ratio."""
+    if wanted is None:
+        return None, None
+    name, colon, text = wanted.rpartition(":")
+    try:
+        return find_channel(if_.channels, name), float(text) if colon else None
+    except ValueError:
+        pass
+    except RegdataError:
+        if colon:
+            raise
+    return find_channel(if_.channels, wanted), None
 
 
 def covered(pair: Pair, he_to_if: Transform, xy: NDArray[np.float64]) -> NDArray[np.bool_]:

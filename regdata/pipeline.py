@@ -1,39 +1,28 @@
-"""The chain: read, register, warp, threshold, segment, label, write."""
+"""The chain: read, register, correct, segment, measure, label, write."""
 
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from regdata.cells import FLAGS, OUTSIDE_IF, CellTable
-from regdata.cells_geojson import write_cells_geojson
 from regdata.cellvit.classifier import apply_classifier, choose_classifier, kinds_of, naming
 from regdata.cellvit.journal import Journal
 from regdata.cellvit.segment import SegmentSettings, segment
 from regdata.cellvit.weights import Model, load_model
-from regdata.dataset import UNKNOWN, count_cells, iterate_cells, write_dataset
+from regdata.dataset import count_cells, write_dataset
 from regdata.errors import RegdataError
 from regdata.eval.agreement import agreement
 from regdata.eval.load import SetOptions, load_set
 from regdata.eval.run import evaluate_classifier
-from regdata.labelling.background import channel_background, without_background
-from regdata.labelling.labels import NEGATIVE, label_cells
-from regdata.labelling.mask import Mask, load_mask, save_mask
-from regdata.labelling.overlap import overlaps
-from regdata.labelling.threshold import find_threshold
-from regdata.options import BuildOptions
-from regdata.pair import Pair, covered, open_pair, slide_facts
+from regdata.label_stage import Found, doubts, label
+from regdata.labelled import check_options
+from regdata.measuring import correct_channel
+from regdata.options import BuildOptions, LabelOptions
+from regdata.pair import Pair, open_pair
 from regdata.progress import bar
-from regdata.qc import Aligned, count_labels, write_pictures
-from regdata.registering import Registered, draw_registration, error_at, register_slides
+from regdata.registering import draw_registration, register_slides
 from regdata.registration.quality import Verdict
-from regdata.registration.register import Registration
-from regdata.rundir import RunDirectory, Stages, read_json, stage_key, write_json
-from regdata.tissue import he_tissue, if_tissue
+from regdata.rundir import RunDirectory, Stages, read_json, stage_key
+from regdata.tissue import he_tissue
 from regdata.train.classifier import train_classifier
-from regdata.warp import warped
 
 __all__ = [
     "BuildSummary",
@@ -46,7 +35,7 @@ __all__ = [
 ]
 
 # Raised when a stage computes something else from the same inputs, so that no old result is kept.
-_VERSIONS = {"register": 2, "mask": 2, "cells": 2, "label": 1}
+_VERSIONS = {"register": 2, "correct": 1, "cells": 2, "measure": 1, "label": 2}
 
 
 @dataclass(frozen=True)
@@ -63,6 +52,8 @@ class BuildSummary:
         What the tiles say of the alignment.
     kept
         Names of the stages whose result was there already.
+    warnings
+        What a person should know before trusting the labels.
     """
 
     output: Path
@@ -70,6 +61,7 @@ class BuildSummary:
     correlation: float
     registration: Verdict
     kept: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def build(options: BuildOptions) -> BuildSummary:
@@ -85,26 +77,32 @@ def build(options: BuildOptions) -> BuildSummary:
     RegdataError
         For everything a user can mend; nothing half-written is left under the output's name.
     """
+    check_options(options, options.markers)
     pair = open_pair(options)
     model = load_model(options.model, options.device)
     stages = Stages(RunDirectory(options.run_directory), _keys(pair, model, options))
-    _check_output(options, stages)
+    stages.check_output(options.output, options.overwrite)
 
     registered = register_slides(pair, stages)
-    registration = registered.registration
-    masks = {name: mask_marker(pair, name, stages) for name in options.markers}
+    nuclear = pair.if_.channels[pair.dapi]
+    channels = {
+        name: correct_channel(pair, name, options, stages) for name in (nuclear, *options.markers)
+    }
     cells = segment_nuclei(pair, model, stages)
-    aligned = align(pair, registered, masks, model)
-    about = describe(pair, options, registration, masks, model)
-    if not stages.published(options.output):
+    if stages.published(options.output):
+        stages.kept += ["measure", "label"]
+        counts = read_json(stages.run.path / "summary.json")
+    else:
         draw_registration(pair, registered, options)
-    counts = label_nuclei(options, aligned, cells, about, stages)
+        found = Found(pair, registered, channels, nuclear, model, cells)
+        counts = label(found, options, stages)
     return BuildSummary(
         options.output,
         counts,
-        registration.correlation,
+        registered.registration.correlation,
         registered.verdict,
         tuple(stages.kept),
+        tuple(doubts(options, channels, counts)),
     )
 
 
@@ -121,44 +119,25 @@ def _keys(pair: Pair, model: Model, options: BuildOptions) -> dict[str, str]:
             version=_VERSIONS["cells"],
         ),
     }
-    for name, channel in pair.markers.items():
-        keys[f"mask {name}"] = stage_key(
-            if_=if_, dapi=pair.dapi, channel=channel, version=_VERSIONS["mask"]
+    nuclear = pair.if_.channels[pair.dapi]
+    for name, channel in {nuclear: pair.dapi, **pair.markers}.items():
+        keys[f"correct {name}"] = stage_key(
+            if_=if_,
+            dapi=pair.dapi,
+            channel=channel,
+            af=pair.autofluorescence,
+            field_um=options.field_um,
+            version=_VERSIONS["correct"],
         )
+    keys["measure"] = stage_key(of=keys, ring_um=options.ring_um, version=_VERSIONS["measure"])
     keys["label"] = stage_key(
         of=keys,
-        rules=options.rules,
-        overlap=options.overlap,
+        rules=options.model_dump(include=set(LabelOptions.model_fields)),
+        shape=[options.erode, options.min_size_um2],
         patient=options.patient,
         version=_VERSIONS["label"],
     )
     return keys
-
-
-def _check_output(options: BuildOptions, stages: Stages) -> None:
-    """Refuse to replace a file that these very options did not make."""
-    if options.output.is_dir():
-        raise RegdataError(f"{options.output} is a folder; -o takes the name of the .h5 to write")
-    if options.output.exists() and not (stages.published(options.output) or options.overwrite):
-        raise RegdataError(
-            f"{options.output} exists and was made from other inputs or options; "
-            "pass --overwrite to replace it, or another -o"
-        )
-
-
-def mask_marker(pair: Pair, name: str, stages: Stages) -> Mask:
-    """Background and threshold of a marker: what makes its mask."""
-    channel = pair.markers[name]
-
-    def make(path: Path) -> None:
-        with bar(f"mask {name}"[:12]) as progress:
-            tissue = if_tissue(pair.if_, pair.dapi)
-            background = channel_background(pair.if_, channel, tissue)
-            marker = without_background(pair.if_, channel, background)
-            threshold = find_threshold(marker, tissue, progress)
-        save_mask(path, Mask(channel, background, threshold))
-
-    return load_mask(stages.result(f"mask {name}", f"mask_{channel}.npz", make))
 
 
 def segment_nuclei(pair: Pair, model: Model, stages: Stages) -> Path:
@@ -188,111 +167,3 @@ def segment_nuclei(pair: Pair, model: Model, stages: Stages) -> Path:
             f"({pair.he.mpp} µm) right? Correct it with --he-mpp"
         )
     return path
-
-
-def align(pair: Pair, registered: Registered, masks: dict[str, Mask], model: Model) -> Aligned:
-    """The channels of the IF slide as slides in the H&E frame."""
-    he_to_if, quality = registered.registration.he_to_if, registered.quality
-    markers = {
-        name: warped(without_background(pair.if_, m.channel, m.background), pair.he, he_to_if)
-        for name, m in masks.items()
-    }
-    return Aligned(
-        pair.he,
-        warped(pair.if_.channel(pair.dapi), pair.he, he_to_if),
-        markers,
-        {name: mask.threshold.value for name, mask in masks.items()},
-        model.config.mpp / pair.he.known_mpp("--he-mpp"),
-        partial(covered, pair, he_to_if),
-        partial(error_at, pair, quality),
-    )
-
-
-def describe(
-    pair: Pair,
-    options: BuildOptions,
-    registration: Registration,
-    masks: dict[str, Mask],
-    model: Model,
-) -> dict[str, Any]:
-    """What the file says of how it was made."""
-    size_um = np.array(pair.he.size) * pair.he.known_mpp("--he-mpp")
-    return {
-        "classes": np.array([NEGATIVE, *options.rules]),
-        "options": options.model_dump_json(),
-        "transform": {
-            "maps": "he_to_if",
-            "unit": "um",
-            "matrix": registration.he_to_if.nearest_affine(size_um),
-            "steps": registration.he_to_if.to_dict(),
-        },
-        "registration": registration.numbers,
-        "thresholds": {name: mask.describe() for name, mask in masks.items()},
-        "model": model.describe(),
-        "kinds": np.array(kinds_of(model)),
-        "he": slide_facts(pair.he, pair.identity["he"]),
-        "if": slide_facts(pair.if_, pair.identity["if"]),
-        "flags": FLAGS,
-    }
-
-
-def label_nuclei(
-    options: BuildOptions, aligned: Aligned, cells: Path, about: dict[str, Any], stages: Stages
-) -> dict[str, int]:
-    """Label the nuclei, write file, pictures and GeoJSON; returns the number per label."""
-    if stages.published(options.output):
-        stages.kept.append("label")
-        return read_json(stages.run.path / "summary.json")
-
-    def make(path: Path) -> None:
-        total = count_cells(cells)
-        with (
-            bar("label") as progress,
-            write_dataset(path, int(about["model"]["token_width"])) as out,
-        ):
-            done = 0
-            for table, _ in iterate_cells(cells):
-                flagged, columns = label_portion(table, aligned, options)
-                out.append(flagged, columns)
-                done += len(table)
-                progress(done / total)
-            out.finish(tuple(about["kinds"]), about)
-
-    labelled = stages.result("label", "labelled.h5", make)
-    return finish(options, aligned, labelled, stages)
-
-
-def label_portion(
-    cells: CellTable, aligned: Aligned, options: BuildOptions
-) -> tuple[CellTable, dict[str, Any]]:
-    """Cells with their flags, and the columns of their labels."""
-    overlap = {
-        name: overlaps(cells, marker, aligned.thresholds[name], aligned.step)
-        for name, marker in aligned.markers.items()
-    }
-    outside = ~aligned.covered(cells.xy)
-    label = label_cells(overlap, options.rules, options.overlap)
-    names = np.array([NEGATIVE, *options.rules, UNKNOWN])
-    columns: dict[str, Any] = {f"overlap_{name}": share for name, share in overlap.items()}
-    columns |= {
-        "registration_error_um": aligned.error_um(cells.xy).astype(np.float32),
-        "label": names[np.where(outside, len(names) - 1, label)],
-        "slide": options.he.stem,
-        "patient": options.patient or options.he.stem,
-    }
-    flags = (cells.flags | np.where(outside, OUTSIDE_IF, 0)).astype(np.uint8)
-    return replace(cells, flags=flags), columns
-
-
-def finish(
-    options: BuildOptions, aligned: Aligned, labelled: Path, stages: Stages
-) -> dict[str, int]:
-    """Write what lies beside the labelled file, then give the file its name."""
-    stem, folder = options.output.stem, options.output.parent
-    classes = (NEGATIVE, *options.rules, UNKNOWN)
-    write_cells_geojson(folder / f"{stem}.cells.geojson.gz", labelled, "label", classes)
-    write_pictures(folder / "qc", stem, aligned, labelled)
-    counts = count_labels(labelled, classes)
-    write_json(stages.run.path / "summary.json", counts)
-    stages.publish(labelled, options.output)
-    return counts

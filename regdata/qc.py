@@ -1,20 +1,30 @@
 """What lies beside a labelled file for people: pictures and cells for QuPath."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regdata.cells import CellTable, concatenate
 from regdata.dataset import UNKNOWN, iterate_cells, label_index
-from regdata.pictures import caption, checkerboard, draw_cells, mark_mask, overlay, write_png
+from regdata.pictures import RGB, caption, checkerboard, draw_cells, mark_mask, overlay, write_png
 from regdata.slide import Slide
 
 _OVERVIEW = 1600  # pixels a side of the overview
 _DETAIL = 1000  # pixels a side of a detail
+
+
+class ThresholdMap(Protocol):
+    """A threshold that may vary over the slide."""
+
+    def over(
+        self, corner_um: NDArray[np.float64], size: tuple[int, int], mpp: float
+    ) -> NDArray[np.float32]:
+        """Threshold at the pixel centres of a region, (h, w)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,26 +34,30 @@ class Aligned:
     Attributes
     ----------
     he, dapi
-        H&E, and the nuclear channel of the IF slide warped to it.
+        H&E, and the nuclear channel of the IF slide warped to it, if there is one.
     markers
         Per marker its channel without background, warped.
     thresholds
-        Per marker the intensity above which a pixel is stained.
+        Per marker the intensity over the H&E slide above which a pixel is stained; a marker
+        without one is a mask, stained where it is above 0.
     step
         Level-0 H&E pixels per pixel at which nuclei were found.
-    covered
-        Whether points, (N, 2) level-0 H&E pixels, lie on the IF slide.
-    error_um
-        Expected error of the registration at such points, µm.
     """
 
     he: Slide
-    dapi: Slide
+    dapi: Slide | None
     markers: dict[str, Slide]
-    thresholds: dict[str, float]
+    thresholds: dict[str, ThresholdMap]
     step: float
-    covered: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
-    error_um: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+    def limit(
+        self, name: str, corner: tuple[float, float], size: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Threshold of a marker over a region, (h, w) at `step`; `corner` in level-0 pixels."""
+        if name not in self.thresholds:
+            return np.zeros(size[::-1], np.float32)
+        mpp = self.he.known_mpp("--he-mpp")
+        return self.thresholds[name].over(np.array(corner) * mpp, size, mpp * self.step)
 
 
 def count_labels(labelled: Path, classes: Sequence[str]) -> dict[str, int]:
@@ -62,29 +76,66 @@ class Place:
     side: tuple[int, int]
 
 
-def write_pictures(folder: Path, stem: str, aligned: Aligned, labelled: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Look:
+    """The alignment of a build as people look at it, read once.
+
+    Attributes
+    ----------
+    he, dapi
+        The whole H&E slide, (H, W, 3), and the nuclear channel warped to it, (H, W), if there is
+        one.
+    downsample
+        Level-0 pixels per pixel of these.
+    place
+        A place with many labelled nuclei.
+    near_he, near_dapi
+        The same there, at the resolution of the network.
+    """
+
+    he: RGB
+    dapi: NDArray[Any] | None
+    downsample: float
+    place: Place
+    near_he: RGB
+    near_dapi: NDArray[Any] | None
+
+
+def look(aligned: Aligned, labelled: Path) -> Look:
+    """Read what pictures of the alignment are made of."""
+    downsample = max(aligned.step, max(aligned.he.size) / _OVERVIEW)
+    place = busiest(labelled, _classes(labelled), aligned)
+    region = (place.corner, place.side, aligned.step)
+    dapi, he = aligned.dapi, aligned.he
+    return Look(
+        np.ascontiguousarray(he.overview(downsample).transpose(1, 2, 0)),
+        None if dapi is None else dapi.overview(downsample)[0],
+        downsample,
+        place,
+        he.read_rgb(*region),
+        None if dapi is None else dapi.read(*region)[0],
+    )
+
+
+def write_pictures(
+    folder: Path, stem: str, aligned: Aligned, labelled: Path, seen: Look
+) -> list[Path]:
     """Write the pictures of a build; returns their paths.
 
     An overview and a detail of the alignment, a checkerboard, and per marker its mask with the
     nuclei coloured by label, at the place with the most labelled nuclei of the rarer kind.
     """
-    classes = _classes(labelled)
-    place = busiest(labelled, classes, aligned)
+    classes, place, he = _classes(labelled), seen.place, seen.near_he
     corner, side = place.corner, place.side
-    he = aligned.he.read_rgb(corner, side, aligned.step)
-    dapi = aligned.dapi.read(corner, side, aligned.step)[0]
     cells, labels = _cells_in(labelled, classes, place, aligned.step)
     outlined = draw_cells(he, cells, labels, corner, aligned.step)
-    pictures = {
-        "overlay": _overview(aligned),
-        "overlay_detail": caption(overlay(he, dapi), "hematoxylin green, DAPI magenta"),
-        "checkerboard": caption(checkerboard(he, dapi), "H&E and DAPI in turn"),
-    }
+    pictures = _alignment(seen)
     for name, marker in aligned.markers.items():
         image = marker.read(corner, side, aligned.step)[0]
-        mask = mark_mask(he, image > aligned.thresholds[name])
+        limit = aligned.limit(name, corner, side)
+        mask = mark_mask(he, image > limit)
         left = draw_cells(mask, cells, labels, corner, aligned.step)
-        grey = np.repeat((255 * _above(image, aligned.thresholds[name]))[..., None], 3, axis=-1)
+        grey = np.repeat((255 * _above(image, limit))[..., None], 3, axis=-1)
         right = draw_cells(grey.astype(np.uint8), cells, labels, corner, aligned.step)
         text = f"{name}: mask (yellow), nuclei by label (grey: negative); right: warped {name}"
         pictures[_safe(name)] = caption(np.hstack([left, right]), text)
@@ -95,21 +146,28 @@ def write_pictures(folder: Path, stem: str, aligned: Aligned, labelled: Path) ->
     return paths
 
 
-def _above(image: NDArray[Any], threshold: float) -> NDArray[np.float32]:
+def _alignment(seen: Look) -> dict[str, RGB]:
+    if seen.dapi is None or seen.near_dapi is None:
+        return {}
+    colours = "hematoxylin green, warped DAPI magenta; aligned is white"
+    near = seen.near_he, seen.near_dapi
+    return {
+        "overlay": caption(overlay(seen.he, seen.dapi), colours),
+        "overlay_detail": caption(overlay(*near), "hematoxylin green, DAPI magenta"),
+        "checkerboard": caption(checkerboard(*near), "H&E and DAPI in turn"),
+    }
+
+
+def _above(image: NDArray[Any], threshold: NDArray[np.float32]) -> NDArray[np.float32]:
     """Intensity from background to three thresholds as 0..1."""
-    clipped: NDArray[np.float32] = np.clip(image / (3 * threshold), 0, 1).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(image / (3 * np.maximum(threshold, 1e-9)), 0, 1).astype(
+        np.float32
+    )
     return clipped
 
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-
-
-def _overview(aligned: Aligned) -> NDArray[np.uint8]:
-    downsample = max(aligned.step, max(aligned.he.size) / _OVERVIEW)
-    he = aligned.he.overview(downsample).transpose(1, 2, 0)
-    dapi = aligned.dapi.overview(downsample)[0]
-    return caption(overlay(he, dapi), "hematoxylin green, warped DAPI magenta; aligned is white")
 
 
 def _classes(labelled: Path) -> list[str]:

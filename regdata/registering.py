@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from regdata.errors import RegdataError
 from regdata.options import BuildOptions
 from regdata.pair import Pair
-from regdata.progress import bar
+from regdata.progress import Progress, bar
+from regdata.registration.nuclear_channel import better_channel, registrable_channel
 from regdata.registration.quality import TileQuality, Verdict, verdict
 from regdata.registration.quality_pictures import draw_quality
 from regdata.registration.quality_table import read_table, write_quality, write_table
@@ -42,7 +43,7 @@ def register_slides(pair: Pair, stages: Stages) -> Registered:
 
     def make(path: Path) -> None:
         with bar("register") as progress:
-            found = register(pair.he, pair.if_, pair.dapi, progress)
+            found = _found(pair, progress)
         with bar("quality") as progress:
             slides = SlidePair(pair.he, pair.if_, pair.dapi)
             found, quality, _ = judge_tiles(slides, found, progress)
@@ -62,6 +63,32 @@ def register_slides(pair: Pair, stages: Stages) -> Registered:
             f"nuclei: {'; '.join(found.verdict.reasons)}; look at them with `regdata register`"
         )
     return found
+
+
+def _found(pair: Pair, progress: Progress) -> Registration:
+    """The map, or an error that names the channel that looks more like nuclei, if one does."""
+    others = [c for c in dict.fromkeys(pair.markers.values()) if c != pair.dapi]
+    try:
+        found = register(pair.he, pair.if_, pair.dapi, progress)
+    except RegdataError as error:
+        other = registrable_channel(pair.he, pair.if_, others)
+        if other is None:
+            raise
+        raise RegdataError(f"{error.message}; {_swapped(pair, other)}") from None
+    if not pair.dapi_given:
+        other = better_channel(pair.he, pair.if_, pair.dapi, others, found.he_to_if)
+        if other is not None:
+            raise RegdataError(f"{pair.if_.path}: {_swapped(pair, other)}")
+    return found
+
+
+def _swapped(pair: Pair, other: int) -> str:
+    names = pair.if_.channels
+    return (
+        f"channel {names[other]} looks more like the nuclei of the H&E than {names[pair.dapi]}, "
+        "which is taken as the nuclear stain; are the channels in another order? Name them with "
+        f"--channel-names, or pass --dapi {names[pair.dapi]} if it is right as it is"
+    )
 
 
 def error_at(pair: Pair, quality: TileQuality, xy: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from regdata.atomic import replacing
+from regdata.errors import RegdataError
 
 _SAMPLE = 1 << 20
 
@@ -95,6 +96,16 @@ class Stages:
         note = self.run.path / "output.key"
         made = note.read_text().strip() if note.exists() else None
         return output.exists() and made == self.keys["label"]
+
+    def check_output(self, output: Path, overwrite: bool) -> None:
+        """Refuse to replace a file that these very inputs and options did not make."""
+        if output.is_dir():
+            raise RegdataError(f"{output} is a folder; -o takes the name of the .h5 to write")
+        if output.exists() and not (self.published(output) or overwrite):
+            raise RegdataError(
+                f"{output} exists and was made from other inputs or options; "
+                "pass --overwrite to replace it, or another -o"
+            )
 
     def publish(self, result: Path, output: Path) -> None:
         """Give the last result its final name and place."""

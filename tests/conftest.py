@@ -26,7 +26,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> SimulatedPair:
     return SimulatedPair(he, if_, tissue, true_nuclei(tissue, restained))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def perfect_segment(pair: SimulatedPair) -> Callable[..., Iterator[CellTable]]:
     """A stand-in for `segment` that yields the true nuclei of the simulated pair."""
     instances = pair.tissue.instances

@@ -155,8 +155,8 @@ def test_swapped_slides(pair: SimulatedPair, tmp_path: Path) -> None:
 
 def test_class_of_an_unknown_marker(pair: SimulatedPair, tmp_path: Path) -> None:
     result = build(pair, tmp_path / "x.h5", "--class", "T=CD8")
-    refused(result, "CD8", "no --marker")
-    refused(build(pair, tmp_path / "x.h5", "--class", "T"), "expected NAME=MARKER")
+    refused(result, "CD8", "no marker or class", "CD3")
+    refused(build(pair, tmp_path / "x.h5", "--class", "T"), "expected NAME=RULE")
     refused(build(pair, tmp_path / "x.h5", "--class", "negative=CD3"), "taken")
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from simulated import SimulatedPair
 
-from regdata import pipeline, registering
+from regdata import build_output, label_stage, measuring, pipeline, registering
 from regdata.cells import CellTable
 from regdata.dataset import read_dataset
 from regdata.demo import judge_labels, registration_error
@@ -26,6 +26,7 @@ from regdata.transform import Transform
 from regdata.write_tiff import write_ome_tiff
 
 Segment = Callable[..., Iterator[CellTable]]
+ALL = {"register", "correct DAPI", "correct CD3", "cells", "measure", "label"}
 
 
 def options(pair: SimulatedPair, output: Path, **changes: object) -> BuildOptions:
@@ -69,7 +70,7 @@ def test_the_file_says_how_it_was_made(pair: SimulatedPair, built: Path) -> None
     asked = json.loads(about["options"])
     assert asked["overlap"] == 0.15
     assert asked["markers"] == ["CD3"]
-    assert about["thresholds"]["CD3"]["method"].startswith("Otsu")
+    assert about["thresholds"]["CD3"]["method"].startswith("local:200 around")
     assert about["thresholds"]["CD3"]["value"] > 0
     assert len(about["model"]["sha256"]) == 64
     assert about["transform"]["maps"] == "he_to_if"
@@ -80,15 +81,20 @@ def test_the_file_says_how_it_was_made(pair: SimulatedPair, built: Path) -> None
     )
     positive = (data.obs["label"] == "CD3").to_numpy()
     assert (data.obs["overlap_CD3"][positive] > 0.15).all()
-    assert (data.obs["overlap_CD3"][~positive] <= 0.15).all()
+    negative = (data.obs["label"] == "negative").to_numpy()
+    assert (data.obs["overlap_CD3"][negative] <= 0.05).all()
+    unknown = ~(positive | negative)
+    assert ((data.obs["reason"] == "none").to_numpy() == ~unknown).all()
+    assert data.obs["label_probability"][~unknown].min() >= 0.8
     assert np.isfinite(data.X.astype(np.float32)).all()
 
 
 def test_pictures_and_geojson_lie_beside_it(built: Path) -> None:
     names = {path.name for path in (built.parent / "qc").iterdir() if path.is_file()}
     wanted = ("overlay", "overlay_detail", "checkerboard", "CD3", "cells")
-    assert {f"lymphocytes_{name}.png" for name in wanted} == names
-    for name in names:
+    pictures = {f"lymphocytes_{name}.png" for name in wanted}
+    assert pictures | {"lymphocytes.html"} == names
+    for name in pictures:
         picture = cv2.imread(str(built.parent / "qc" / name))
         assert picture is not None
         assert picture.std() > 5
@@ -103,7 +109,7 @@ def test_pictures_and_geojson_lie_beside_it(built: Path) -> None:
 def test_a_rerun_keeps_everything(pair: SimulatedPair, built: Path) -> None:
     before = built.stat().st_mtime_ns
     summary = build(options(pair, built))
-    assert set(summary.kept) == {"register", "mask CD3", "cells", "label"}
+    assert set(summary.kept) == ALL
     assert built.stat().st_mtime_ns == before
     assert sum(summary.counts.values()) == len(read_dataset(built).cells)
 
@@ -112,12 +118,13 @@ def test_other_options_need_overwrite_and_redo_what_depends(
     pair: SimulatedPair, built: Path
 ) -> None:
     with pytest.raises(RegdataError, match="pass --overwrite"):
-        build(options(pair, built, overlap=0.9))
-    summary = build(options(pair, built, overlap=0.9, overwrite=True))
-    assert set(summary.kept) == {"register", "mask CD3", "cells"}
-    strict = (read_dataset(built).obs["label"] == "CD3").sum()
+        build(options(pair, built, overlap=0.98))
+    summary = build(options(pair, built, overlap=0.98, overwrite=True))
+    assert set(summary.kept) == ALL - {"label"}
+    strict = read_dataset(built).obs["label"].value_counts()
     build(options(pair, built, overwrite=True))
-    assert 0 < strict < (read_dataset(built).obs["label"] == "CD3").sum()
+    usual = read_dataset(built).obs["label"].value_counts()
+    assert 0 < strict["CD3"] < usual["CD3"]
 
 
 def test_a_lost_table_of_tiles_is_made_again(pair: SimulatedPair, built: Path) -> None:
@@ -146,11 +153,12 @@ def test_a_map_that_few_tiles_bear_out_is_refused(
 
 
 STAGES = {
-    "register": set(),
-    "find_threshold": {"register"},
-    "segment": {"register", "mask CD3"},
-    "overlaps": {"register", "mask CD3", "cells"},
-    "write_pictures": {"register", "mask CD3", "cells", "label"},
+    "register": (registering, set()),
+    "tissue_histogram": (measuring, {"register"}),
+    "segment": (pipeline, {"register", "correct DAPI", "correct CD3"}),
+    "measure": (measuring, ALL - {"measure", "label"}),
+    "write_labelled": (label_stage, ALL - {"label"}),
+    "write_pictures": (build_output, ALL),
 }
 
 
@@ -169,13 +177,13 @@ def test_interrupted_anywhere_and_run_again(
 
     output = tmp_path / "x.h5"
     with monkeypatch.context() as patch:
-        patch.setattr(registering if stage == "register" else pipeline, stage, interrupted)
+        patch.setattr(STAGES[stage][0], stage, interrupted)
         with pytest.raises(KeyboardInterrupt):
             build(options(pair, output))
     assert not output.exists()
     assert not list(tmp_path.rglob("*.part"))
     summary = build(options(pair, output))
-    assert set(summary.kept) == STAGES[stage]
+    assert set(summary.kept) == STAGES[stage][1]
     assert summary.counts["CD3"] > 20
 
 
@@ -189,6 +197,7 @@ def test_several_markers_make_one_class(
     dataset = read_dataset(output)
     assert dataset.classes == ("negative", "lymphocyte")
     assert np.array_equal(dataset.obs["overlap_T"], dataset.obs["overlap_1"])
+    assert (dataset.obs["label"] == "lymphocyte").sum() > 20
 
 
 def test_nuclei_off_the_if_slide_have_no_label(
@@ -204,6 +213,8 @@ def test_nuclei_off_the_if_slide_have_no_label(
     counts = build(options(pair, output, if_=tmp_path / "cut.ome.tif")).counts
     dataset = read_dataset(output)
     unknown = dataset.labels == -1
-    assert counts["unknown"] == unknown.sum() > 20
-    assert ((dataset.obs["flags"].to_numpy()[unknown] & 2) == 2).all()
-    assert ((dataset.obs["flags"].to_numpy()[~unknown] & 2) == 0).all()
+    off = (dataset.obs["flags"].to_numpy() & 2) == 2
+    assert off.sum() > 20
+    assert counts["unknown"] == unknown.sum()
+    assert unknown[off].all()
+    assert dataset.obs["reason"][off].isin(["edge", "outside_if"]).all()

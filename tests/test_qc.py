@@ -27,9 +27,7 @@ class Frame:
 @pytest.fixture
 def aligned() -> Aligned:
     slide: Any = Frame()
-    return Aligned(
-        slide, slide, {}, {}, 1.0, lambda xy: np.ones(len(xy), bool), lambda xy: np.zeros(len(xy))
-    )
+    return Aligned(slide, slide, {}, {}, 1.0)
 
 
 def test_counts(tmp_path: Path) -> None:

