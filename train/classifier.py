@@ -49,7 +49,10 @@ def train_classifier(
     xy = np.concatenate([d.cells.xy for d in datasets])
     _check_classes_present(labels, first)
     split = split_groups(groups, xy, labels, settings.val_share, settings.seed)
-    network, report = fit(tokens, labels, first.classes, split, settings, progress)
+    weights = None
+    if settings.weights == "label_probability":
+        weights = np.concatenate([weights_of(d) for d in datasets])
+    network, report = fit(tokens, labels, first.classes, split, settings, progress, weights)
     info = ClassifierInfo(
         classes=first.classes,
         token_width=tokens.shape[1],
@@ -78,6 +81,29 @@ def group_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
     patient = dataset.obs["patient"].astype(str).to_numpy(np.str_)
     content = str(dataset.about["he"]["sha256"])
     return np.where(patient == slide, np.char.add(f"{content}:", slide), patient)
+
+
+def weights_of(dataset: CellDataset) -> NDArray[np.float32]:
+    """(N,) how likely each cell's label is; NaN where it has none.
+
+    Raises
+    ------
+    RegdataError
+        The file does not say it, or not of every labelled cell.
+    """
+    if "label_probability" not in dataset.obs:
+        raise RegdataError(
+            f"{dataset.path} does not say how likely its labels are (no column label_probability); "
+            "train with --weights none"
+        )
+    weights = np.asarray(dataset.obs["label_probability"], np.float32)
+    without = int((~np.isfinite(weights) & (dataset.labels >= 0)).sum())
+    if without:
+        raise RegdataError(
+            f"{dataset.path} does not say of {without} labelled cells how likely their labels are "
+            "(label_probability is NaN); train with --weights none"
+        )
+    return weights
 
 
 def _check_together(datasets: Sequence[CellDataset]) -> None:

@@ -14,7 +14,13 @@ from regdata.cellvit.classifier import TokenClassifier
 from regdata.train.metrics import auroc_per_class
 from regdata.train.report import Epoch, FitReport
 from regdata.train.splits import Split
-from regdata.train.tokens import TokenBatches, Tokens, check_cells, token_batches
+from regdata.train.tokens import (
+    TokenBatches,
+    Tokens,
+    check_cells,
+    check_weights,
+    token_batches,
+)
 
 _EVAL_BATCH = 8192
 
@@ -35,6 +41,8 @@ class FitSettings(BaseModel):
     """Epochs without a better validation score before training stops."""
     class_weights: Literal["inverse", "none"] = "inverse"
     """`inverse`: every class has the same weight in the loss, however few its cells."""
+    weights: Literal["label_probability", "none"] = "none"
+    """`label_probability`: a cell counts in the loss as much as its label is likely."""
     val_share: float = Field(default=0.2, gt=0, lt=1)
     seed: int = 0
 
@@ -46,6 +54,7 @@ def fit(
     split: Split,
     settings: FitSettings | None = None,
     progress: Callable[[Epoch], None] | None = None,
+    weights: NDArray[np.floating[Any]] | None = None,
 ) -> tuple[TokenClassifier, FitReport]:
     """Train until the validation score stops rising, and keep the best network.
 
@@ -63,6 +72,8 @@ def fit(
         From `split_groups`.
     progress
         Called after each epoch.
+    weights
+        (N,) above 0, how much each cell counts in the loss; all the same by default.
 
     Raises
     ------
@@ -71,16 +82,18 @@ def fit(
     """
     settings = settings or FitSettings()
     check_cells(tokens, labels, classes, split)
-    cells = token_batches(tokens, labels, split.train)
+    check_weights(weights, split)
+    cells = token_batches(tokens, labels, split.train, weights)
     train, val = (torch.from_numpy(np.flatnonzero(part)) for part in (split.train, split.val))
     train_cells, val_cells = (
         np.bincount(labels[part], minlength=len(classes)) for part in (split.train, split.val)
     )
-    weights = class_weights(train_cells) if settings.class_weights == "inverse" else None
+    mass = np.bincount(labels[split.train], cells.weights[train].numpy(), len(classes))
+    balance = class_weights(mass) if settings.class_weights == "inverse" else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = TokenClassifier(tokens.shape[1], settings.hidden, len(classes), settings.dropout)
-        run = _Run(network, cells, train, val, nn.CrossEntropyLoss(weights))
+        run = _Run(network, cells, train, val, WeightedLoss(balance, len(classes)))
         epochs, best, per_class = _train(run, settings, progress)
     report = FitReport(
         cells.mean.numpy(),
@@ -97,8 +110,27 @@ def fit(
     return network.eval(), report
 
 
-def class_weights(counts: NDArray[np.integer[Any]]) -> Tensor:
+class WeightedLoss(nn.Module):
+    """Mean cross-entropy of cells that count unequally, by their class and by themselves.
+
+    Of cells that count equally it is `torch.nn.CrossEntropyLoss`.
+    """
+
+    def __init__(self, balance: Tensor | None, classes: int) -> None:
+        super().__init__()
+        self.balance = torch.ones(classes) if balance is None else balance
+
+    def forward(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Loss of (B, K) logits, (B,) labels and (B,) weights of cells."""
+        mass = self.balance[labels] * weights
+        loss = nn.functional.cross_entropy(logits, labels, reduction="none")
+        return (mass * loss).sum() / mass.sum()
+
+
+def class_weights(counts: NDArray[np.number[Any]]) -> Tensor:
     """(K,) float32, inverse to the number of cells, mean 1 over the cells; 0 without cells.
+
+    Counts may be sums of the weights of cells.
 
     Examples
     --------
@@ -117,7 +149,7 @@ class _Run:
     cells: TokenBatches
     train: Tensor
     val: Tensor
-    loss: nn.CrossEntropyLoss
+    loss: WeightedLoss
 
 
 def _train(
@@ -151,7 +183,7 @@ def _one_pass(run: _Run, optimiser: torch.optim.Optimizer, batch: int) -> float:
     losses = []
     for index in torch.split(run.train[torch.randperm(len(run.train))], batch):
         tokens, labels = run.cells.take(index)
-        loss = run.loss(run.network(tokens), labels)
+        loss = run.loss(run.network(tokens), labels, run.cells.weights[index])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -166,6 +198,6 @@ def _validate(run: _Run) -> tuple[float, NDArray[np.float64]]:
         parts = torch.split(run.val, _EVAL_BATCH)
         logits = torch.cat([run.network(run.cells.take(part)[0]) for part in parts])
         labels = run.cells.labels[run.val]
-        loss = float(run.loss(logits, labels))
+        loss = float(run.loss(logits, labels, run.cells.weights[run.val]))
         probabilities = logits.double().softmax(dim=1).numpy()
     return loss, auroc_per_class(probabilities, labels.numpy())

@@ -29,12 +29,15 @@ class TokenBatches:
         (N,) int64.
     mean, std
         (D,) float32.
+    weights
+        (N,) float32, how much each cell counts.
     """
 
     tokens: Tensor
     labels: Tensor
     mean: Tensor
     std: Tensor
+    weights: Tensor
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Standardised tokens (B, D) float32 and labels (B,)."""
@@ -42,15 +45,20 @@ class TokenBatches:
 
 
 def token_batches(
-    tokens: Tokens, labels: NDArray[np.integer[Any]], train: NDArray[np.bool_]
+    tokens: Tokens,
+    labels: NDArray[np.integer[Any]],
+    train: NDArray[np.bool_],
+    weights: NDArray[np.floating[Any]] | None = None,
 ) -> TokenBatches:
-    """Standardise by the mean and deviation of the training tokens."""
+    """Standardise by the mean and deviation of the training tokens; without weights all are 1."""
+    counts = np.ones(len(labels)) if weights is None else weights
     mean, std = standardisation(tokens, np.flatnonzero(train))
     return TokenBatches(
         torch.from_numpy(np.ascontiguousarray(tokens)),
         torch.from_numpy(labels.astype(np.int64)),
         torch.from_numpy(mean),
         torch.from_numpy(std),
+        torch.from_numpy(counts.astype(np.float32)),
     )
 
 
@@ -87,6 +95,19 @@ def check_cells(
             raise RegdataError(
                 "expected finite tokens, found NaN or infinity among them; build the dataset again"
             )
+
+
+def check_weights(weights: NDArray[np.floating[Any]] | None, split: Split) -> None:
+    """Refuse weights that do not belong to the cells, or would let one count less than nothing."""
+    if weights is None:
+        return
+    if weights.shape != split.train.shape:
+        raise RegdataError(
+            f"expected one weight per token, got {len(weights)} for {len(split.train)} tokens"
+        )
+    used = weights[split.train | split.val]
+    if not ((used > 0) & np.isfinite(used)).all():
+        raise RegdataError("expected weights above 0 of all cells, found others or NaN among them")
 
 
 def _check_part(labels: NDArray[np.integer[Any]], classes: Sequence[str], purpose: str) -> None:

@@ -1,14 +1,19 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
 from test_dataset import table
 
 from regdata.cellvit.classifier import load_classifier
+from regdata.cli import main
 from regdata.dataset import read_dataset, write_dataset
 from regdata.errors import RegdataError
+from regdata.train import classifier
 from regdata.train.classifier import group_of_cells, train_classifier
-from regdata.train.fit import FitSettings
+from regdata.train.fit import FitSettings, fit
 
 QUICK = FitSettings(epochs=8, batch=32)
 
@@ -20,8 +25,9 @@ def labelled(
     sha: str = "m",
     classes: tuple[str, ...] = ("negative", "CD3"),
     positives: float = 0.3,
+    sure: NDArray[np.float32] | None = None,
 ) -> Path:
-    """A dataset whose first token tells the label."""
+    """A dataset whose first token tells the label, and how sure its labels are."""
     cells = table(200, seed)
     rng = np.random.default_rng(seed)
     positive = rng.random(200) < positives
@@ -29,7 +35,8 @@ def labelled(
     names = np.where(positive, classes[1], classes[0]).astype(object)
     names[:5] = "unknown"
     with write_dataset(path, 4) as out:
-        out.append(cells, {"label": names, "slide": "he", "patient": patient})
+        columns = {"label": names, "slide": "he", "patient": patient}
+        out.append(cells, columns if sure is None else {**columns, "label_probability": sure})
         about = {
             "classes": np.array(classes),
             "model": {"name": "tiny", "sha256": sha},
@@ -98,3 +105,59 @@ def test_unlabelled_cells(tmp_path: Path) -> None:
         out.finish(("background", "a", "b"), {"model": {"name": "tiny", "sha256": "m"}})
     with pytest.raises(RegdataError, match=r"cells\.h5 has no labels"):
         train_classifier([tmp_path / "cells.h5"], tmp_path / "c.pt", QUICK)
+
+
+WEIGHTED = QUICK.model_copy(update={"weights": "label_probability"})
+
+
+def sureness(least: float = 0.7) -> NDArray[np.float32]:
+    """Probabilities of labels; the first five cells are unknown."""
+    sure = np.random.default_rng(0).uniform(least, 1, 200).astype(np.float32)
+    sure[:5] = np.nan
+    return sure
+
+
+def test_cells_count_as_much_as_their_labels_are_likely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [labelled(tmp_path / f"{k}.h5", k, sure=sureness() / k) for k in (1, 2)]
+    given = []
+
+    def noted(*args: Any, **named: Any) -> Any:
+        given.append(args[6])
+        return fit(*args, **named)
+
+    monkeypatch.setattr(classifier, "fit", noted)
+    train_classifier(paths, tmp_path / "none.pt", QUICK)
+    train_classifier(paths, tmp_path / "weighted.pt", WEIGHTED)
+    assert given[0] is None
+    assert np.array_equal(given[1], np.concatenate([sureness(), sureness() / 2]), equal_nan=True)
+    said = [
+        load_classifier(tmp_path / name).info.training["settings"]["weights"]
+        for name in ("none.pt", "weighted.pt")
+    ]
+    assert said == ["none", "label_probability"]
+
+
+def test_labels_whose_probability_nobody_knows(tmp_path: Path) -> None:
+    first = labelled(tmp_path / "a.h5", 1, sure=sureness())
+    without = labelled(tmp_path / "b.h5", 2)
+    with pytest.raises(RegdataError, match=r"b\.h5 does not say how likely .* --weights none"):
+        train_classifier([first, without], tmp_path / "c.pt", WEIGHTED)
+    holes = sureness()
+    holes[50:53] = np.nan
+    holed = labelled(tmp_path / "d.h5", 3, sure=holes)
+    with pytest.raises(RegdataError, match=r"d\.h5 does not say of 3 labelled cells"):
+        train_classifier([first, holed], tmp_path / "c.pt", WEIGHTED)
+    assert not (tmp_path / "c.pt").exists()
+    train_classifier([first, without, holed], tmp_path / "c.pt", QUICK)
+
+
+def test_the_command_takes_weights(tmp_path: Path) -> None:
+    path = labelled(tmp_path / "a.h5", 1)
+    given = ["train", str(path), "-o", str(tmp_path / "c.pt"), "--weights"]
+    result = CliRunner().invoke(main, [*given, "label_probability"])
+    assert result.exit_code == 1
+    assert "--weights none" in result.output
+    assert CliRunner().invoke(main, [*given, "twice"]).exit_code == 2
+    assert CliRunner().invoke(main, [*given, "none", "--epochs", "1"]).exit_code == 0

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from regdata.errors import RegdataError
-from regdata.train.fit import FitSettings, class_weights, fit
+from regdata.train.fit import FitSettings, WeightedLoss, class_weights, fit
 from regdata.train.metrics import auroc_per_class
 from regdata.train.splits import Split
 from regdata.train.tokens import standardisation
@@ -126,6 +126,80 @@ def test_weights_give_each_class_the_same_sum():
     counts = np.array([700, 200, 100])
     sums = class_weights(counts).numpy() * counts
     np.testing.assert_allclose(sums, 1000 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("balance", [None, torch.tensor([0.5, 2.0, 1.0])])
+def test_cells_that_count_equally_have_the_usual_loss(balance):
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(40, 3)).astype(np.float32))
+    labels = torch.from_numpy(rng.integers(0, 3, 40))
+    usual = torch.nn.CrossEntropyLoss(balance)(logits, labels)
+    for count in (1.0, 0.3):
+        ours = WeightedLoss(balance, 3)(logits, labels, torch.full((40,), count))
+        assert float(ours) == pytest.approx(float(usual), rel=1e-6)
+
+
+def test_a_cell_that_counts_twice_is_as_good_as_two():
+    rng = np.random.default_rng(1)
+    logits = torch.from_numpy(rng.normal(size=(10, 2)).astype(np.float32))
+    labels = torch.from_numpy(rng.integers(0, 2, 10))
+    counts = torch.from_numpy(rng.integers(1, 4, 10))
+    loss = WeightedLoss(torch.tensor([0.7, 1.3]), 2)
+    repeated = [x.repeat_interleave(counts, dim=0) for x in (logits, labels)]
+    ours = loss(logits, labels, counts.float())
+    assert float(ours) == pytest.approx(float(loss(*repeated, torch.ones(counts.sum()))), rel=1e-6)
+
+
+def test_equal_weights_change_nothing():
+    tokens, labels = tokens_of()
+    one, _ = run(tokens, labels)
+    halved = np.full(len(labels), 0.5, np.float32)
+    two, _ = fit(tokens, labels, names(2), halves(len(labels)), QUICK, weights=halved)
+    np.testing.assert_allclose(
+        one.fc1.weight.detach().numpy(), two.fc1.weight.detach().numpy(), atol=1e-4
+    )
+
+
+def test_cells_of_little_weight_mislead_little():
+    tokens, labels = tokens_of(noise=0.5)
+    rng = np.random.default_rng(2)
+    wrong = rng.random(len(labels)) < 0.6
+    wrong[:150] = False  # what is validated on is right
+    taught = np.where(wrong, 1 - labels, labels)
+    weights = np.where(wrong, 0.01, 1.0)
+    scores = [
+        fit(tokens, taught, names(2), halves(len(labels)), QUICK, weights=given)[1].best.auroc
+        for given in (None, weights)
+    ]
+    assert scores[1] > 0.95 > scores[0]
+
+
+def test_classes_stay_balanced_when_the_cells_of_one_are_unsure():
+    """Weights of cells do not make a class rarer than its cells are."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(2000) % 2
+    tokens = (rng.normal(0, 1, (2000, 4)) + 0.5 * labels[:, None]).astype(np.float16)
+    weights = np.where(labels == 1, 0.05, 1.0)
+    network, report = fit(tokens, labels, names(2), halves(2000), QUICK, weights=weights)
+    with torch.inference_mode():
+        chosen = network(torch.from_numpy((tokens - report.mean) / report.std)).argmax(1)
+    assert 0.3 < chosen.float().mean() < 0.7
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
+def test_weights_that_cannot_be(wrong):
+    tokens, labels = tokens_of()
+    split = halves(len(labels))
+    split.train[-1] = False
+    weights = np.ones(len(labels))
+    weights[-1] = wrong  # of a cell in neither part
+    quick = QUICK.model_copy(update={"epochs": 1})
+    fit(tokens, labels, names(2), split, quick, weights=weights)
+    weights[-2] = wrong
+    with pytest.raises(RegdataError, match="weights above 0"):
+        fit(tokens, labels, names(2), split, quick, weights=weights)
+    with pytest.raises(RegdataError, match="one weight per token"):
+        fit(tokens, labels, names(2), split, quick, weights=weights[1:])
 
 
 def test_standardisation_agrees_with_numpy(monkeypatch):
