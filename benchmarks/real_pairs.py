@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from regdata.dataset import read_dataset
+from regdata.errors import RegdataError
 from regdata.eval.matching import match_points
 from regdata.options import BuildOptions
 from regdata.pipeline import build
@@ -28,21 +29,27 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def orion(data: Path, folder: Path) -> None:
-    """Crypts of a colon: DNA blue, CD45 green, aSMA red in a pseudo-colour composite."""
+    """Crypts of a colon in a pseudo-colour composite: DNA blue, CD45 green, aSMA red.
+
+    PanCK is white and CD31 yellow there: what green has in common with red is not CD45.
+    """
     pixels = read(data / "if.png")
-    planes = np.stack([pixels[..., 2], pixels[..., 1], pixels[..., 0]])
+    red, green, blue = np.moveaxis(pixels, -1, 0)
+    planes = np.stack([blue, np.where(green > red, green - red, 0).astype(np.uint8), red])
     write_ome_tiff(folder / "orion_if.ome.tif", planes, 0.42, ("DAPI", "CD45", "aSMA"))
-    summary = build(
-        BuildOptions(
-            he=data / "he.png",
-            if_=folder / "orion_if.ome.tif",
-            output=folder / "orion.h5",
-            markers=("CD45",),
-            he_mpp=0.42,
-            overwrite=True,
+    for part in ("nucleus", "ring"):
+        summary = build(
+            BuildOptions(
+                he=data / "he.png",
+                if_=folder / "orion_if.ome.tif",
+                output=folder / f"orion_{part}.h5",
+                markers=("CD45",),
+                compartments={"CD45": part},
+                he_mpp=0.42,
+                overwrite=True,
+            )
         )
-    )
-    print(f"orion_crypts: {summary.counts}, correlation {summary.correlation:.2f}")
+        print(f"orion_crypts, {part}: {summary.counts}, correlation {summary.correlation:.2f}")
 
 
 def published_nuclei(seg: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -57,32 +64,43 @@ def published_nuclei(seg: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArr
 
 
 def deepliif(data: Path, folder: Path, name: str, stain: str) -> None:
-    """A tile restained: hematoxylin or IHC against DAPI and Ki67."""
+    """A tile restained: hematoxylin or IHC against DAPI and Ki67; every rule and threshold."""
     planes = [read(data / f"{name}_{channel}.png").max(-1) for channel in ("DAPI", "Marker_Ki67")]
     write_ome_tiff(folder / f"{name}_if.ome.tif", np.stack(planes), 0.25, ("DAPI", "Ki67"))
     output = folder / f"{name}_{stain}.h5"
-    summary = build(
-        BuildOptions(
-            he=data / f"{name}_{stain}.png",
-            if_=folder / f"{name}_if.ome.tif",
-            output=output,
-            markers=("Ki67",),
-            he_mpp=0.25,
-            overwrite=True,
-        )
+    options = BuildOptions(
+        he=data / f"{name}_{stain}.png",
+        if_=folder / f"{name}_if.ome.tif",
+        output=output,
+        markers=("Ki67",),
+        he_mpp=0.25,
+        overwrite=True,
     )
-    cells = read_dataset(output)
+    summary = build(options)
     xy, red = published_nuclei(read(data / f"{name}_Seg.png"))
-    pairs = match_points(xy, cells.cells.xy, 15.0)
-    label, truth = cells.labels[pairs[:, 1]] == 1, red[pairs[:, 0]]
-    hits = int((label & truth).sum())
-    f1 = 2 * hits / max(1, int(label.sum()) + int(red.sum()))
-    found = 2 * len(pairs) / (len(xy) + len(cells.cells))
-    print(
-        f"{name} {stain}: {summary.counts}, correlation {summary.correlation:.2f}; published "
-        f"{len(xy)} nuclei, {int(red.sum())} positive; detection F1 {found:.3f}; positive "
-        f"labels on matched nuclei {int(label.sum())}, right {hits}, F1 {f1:.3f}"
-    )
+    for method in ("auto", "otsu", "gmm", "local", "mad"):
+        for legacy in (False, True):
+            if legacy and method != "otsu":
+                continue
+            changed = {"thresholds": {"Ki67": method}, "legacy_overlap": legacy, "overwrite": True}
+            try:
+                build(options.model_copy(update=changed))
+            except RegdataError as error:
+                print(f"{name} {stain}, {method}: {error.message}")
+                continue
+            cells = read_dataset(output)
+            pairs = match_points(xy, cells.cells.xy, 15.0)
+            label, truth = cells.labels[pairs[:, 1]], red[pairs[:, 0]]
+            hits = int(((label == 1) & truth).sum())
+            f1 = 2 * hits / max(1, int((label == 1).sum()) + int(truth[label >= 0].sum()))
+            found = 2 * len(pairs) / (len(xy) + len(cells.cells))
+            rule = f"{method}, published rule" if legacy else method
+            print(
+                f"{name} {stain}, {rule}: {len(xy)} published nuclei, {int(red.sum())} positive, "
+                f"{int(truth.sum())} of them found; detection F1 {found:.3f}, correlation "
+                f"{summary.correlation:.2f}; labelled positive {int((label == 1).sum())}, right "
+                f"{hits}, unknown {int((label < 0).sum())}, F1 {f1:.3f}"
+            )
 
 
 def main() -> None:

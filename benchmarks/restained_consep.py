@@ -77,8 +77,8 @@ def build_one(image: Annotated, folder: Path) -> Path:
 def judge(image: Annotated, path: Path) -> Agreement:
     """Labels of one image against the manual ones."""
     cells = read_dataset(path)
-    truth = image.kinds == INFLAMMATORY
-    return agreement(cells.cells.xy, cells.labels == 1, image.xy, truth, RADIUS_UM / MPP)
+    truth, label = image.kinds == INFLAMMATORY, cells.labels
+    return agreement(cells.cells.xy, label == 1, image.xy, truth, RADIUS_UM / MPP, label >= 0)
 
 
 def pooled(images: list[Annotated], paths: list[Path]) -> tuple[float, float]:
@@ -87,8 +87,9 @@ def pooled(images: list[Annotated], paths: list[Path]) -> tuple[float, float]:
     for image, path in zip(images, paths, strict=True):
         cells = read_dataset(path)
         pairs = match_points(image.xy, cells.cells.xy, RADIUS_UM / MPP)
-        label = cells.labels[pairs[:, 1]] == 1
-        truth = image.kinds[pairs[:, 0]] == INFLAMMATORY
+        label = cells.labels[pairs[:, 1]]
+        truth = (image.kinds[pairs[:, 0]] == INFLAMMATORY) & (label >= 0)
+        label = label == 1
         hits += int((label & truth).sum())
         labelled += int(label.sum())
         positives += int(truth.sum())
