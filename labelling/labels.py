@@ -169,13 +169,15 @@ def place_reasons(nuclei: Nuclei, nuclear: str | None) -> NDArray[np.uint16]:
 def marker_state(nuclei: Nuclei, name: str, marker: Marker, rule: LabelRule) -> MarkerState:
     """What one marker says of the nuclei."""
     columns, part = nuclei.measured.columns, marker.compartment
-    at = marker.threshold.surface.at(nuclei.xy_um).astype(np.float32)
+    threshold = marker.threshold
+    at = threshold.surface.at(nuclei.xy_um).astype(np.float32)
+    usual = at if threshold.reference is None else threshold.reference.at(nuclei.xy_um)
     share = marker.overlap
     if share is None:
         share = overlap(nuclei.measured.curves[f"{part}_{name}"], at)
     mean = columns[f"{'ring_' if part == 'ring' else ''}mean_{name}"]
     error, radius = nuclei.error_um, nuclei.radius_um
-    probability = positive_probability(mean, at, error, radius)
+    probability = positive_probability(mean, usual, error, radius)
     if rule.legacy:
         state = (share >= np.float32(rule.overlap)).astype(np.int8)
         return MarkerState(state, probability, share, at, np.zeros(len(nuclei), np.uint16))
@@ -183,7 +185,7 @@ def marker_state(nuclei: Nuclei, name: str, marker: Marker, rule: LabelRule) -> 
     between = ~positive & (share > np.float32(rule.ambiguous))
     unsure = np.where(positive, probability, 1 - probability) < np.float32(rule.certain)
     own = mean * (1 - columns.get(f"lent_{name}", np.float32(0)))
-    alone = positive_probability(own, at, error, radius)
+    alone = positive_probability(own, usual, error, radius)
     reasons = summed(
         {
             "enclosed": np.isnan(mean),

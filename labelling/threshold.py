@@ -77,6 +77,9 @@ class Threshold:
         Sarle's coefficient of the pixels, above 5/9 for two populations or a long tail.
     separation
         Ashman's D of the nuclei on a log scale, above 2 for two populations; 0 for one.
+    reference
+        What probabilities are relative to: the surface where it was fitted to nuclei or given,
+        else that of `auto`. None for the surface.
     """
 
     method: str
@@ -85,6 +88,7 @@ class Threshold:
     contrast: float
     bimodality: float
     separation: float
+    reference: Surface | None = None
 
     def describe(self) -> dict[str, Any]:
         """What a dataset keeps of it."""
@@ -125,6 +129,7 @@ def find_threshold(method: Method, pixels: Histogram, nuclei: Nuclei) -> Thresho
         name = f"local:{tile_um:g} around {around}"
         if method.name == "auto" and evident_share(nuclei, surface) < EVIDENT:
             surface, name = Surface.constant(overall), around
+    of_pixels = method.name in ("otsu", "li", "triangle", "mad")
     return Threshold(
         name,
         surface,
@@ -132,6 +137,7 @@ def find_threshold(method: Method, pixels: Histogram, nuclei: Nuclei) -> Thresho
         stained_from(pixels)[1],
         bimodality(pixels),
         mixture.mixture.separation if mixture else 0.0,
+        find_threshold(Method("auto"), pixels, nuclei).surface if of_pixels else None,
     )
 
 

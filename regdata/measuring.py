@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from regdata.atomic import replacing
 from regdata.cells import CellTable
 from regdata.errors import RegdataError
-from regdata.labelling.chart import write_histogram
 from regdata.labelling.correction import (
     Correction,
     CorrectionOptions,
@@ -25,6 +24,7 @@ from regdata.labelling.threshold import tissue_histogram
 from regdata.options import AUTO, BuildOptions
 from regdata.pair import Pair
 from regdata.progress import bar
+from regdata.report_charts import intensities
 from regdata.rundir import Stages
 from regdata.slide import Slide
 from regdata.tissue import if_tissue
@@ -80,7 +80,10 @@ def check_stained(pair: Pair, name: str, pixels: Histogram, options: BuildOption
     if found >= MIN_CONTRAST or method.name == "fixed":
         return
     figure = options.output.parent / "qc" / f"{options.output.stem}_{name}_refused.svg"
-    write_histogram(figure, pixels, cut, f"{name}: one population of pixels")
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(figure) as part:
+        ends = pixels.low, pixels.high
+        part.write_text(intensities(pixels.counts, ends, np.array([cut])), encoding="utf-8")
     raise RegdataError(
         f"channel {name} of {pair.if_.path} shows one population of pixels, not stained and "
         f"unstained ones (contrast {found:.1f}, {MIN_CONTRAST:g} needed; see {figure}): a failed "

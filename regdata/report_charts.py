@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 _W, _H = 360, 220  # about as wide as a phone, so that letters keep their size there
 _LEFT, _RIGHT, _TOP, _BASE = 46, 340, 30, 176
+_BARS = 100
+POSITIVE_COLOUR, NEGATIVE_COLOUR = "#d1495b", "#8d99ae"
 _FONT = 'font-family="system-ui,DejaVu Sans,sans-serif" font-size="12" fill="#222"'
 
 
@@ -88,6 +90,36 @@ def histogram(
         f"{shade}{''.join(shapes)}{_axes(bars, x_text)}{_heights(tallest)}{lines}"
         f'<text x="12" y="{_BASE}" transform="rotate(-90 12 {_BASE})">{escape(y_text)}</text>',
     )
+
+
+def intensities(
+    counts: NDArray[np.float64], ends: tuple[float, float], limits: NDArray[np.floating]
+) -> str:
+    """A histogram of intensities with the threshold, up to where all but 1 in 10,000 pixels lie.
+
+    Parameters
+    ----------
+    counts
+        (n,) of equal bins.
+    ends
+        Lower edge of the first and upper edge of the last bin.
+    limits
+        Thresholds; where there are several, their median is drawn and their range shaded.
+    """
+    low, high = ends
+    edges = np.linspace(low, high, len(counts) + 1)
+    below = np.concatenate([[0.0], np.cumsum(counts)])
+    middle, most = float(np.median(limits)), float(limits.max())
+    last = min(int(np.searchsorted(below, 0.9999 * below[-1])), len(counts))
+    end = max(float(edges[last]), middle + 0.3 * abs(middle), most)
+    # a bin is spread evenly: whole bins, more or fewer a bar, would look like combs
+    bars = np.diff(np.interp(np.linspace(low, end, _BARS + 1), edges, below))
+    bare = Bars(bars, low, end, [])
+    colours = [POSITIVE_COLOUR if x > middle else NEGATIVE_COLOUR for x in bare.centres]
+    band = (float(limits.min()), most) if np.ptp(limits) > 0 else None
+    marks = [Mark(middle, f"threshold {short(middle)}")]
+    full = Bars(bars, low, end, colours)
+    return histogram(full, "intensity above background", "pixels", marks, band)
 
 
 def _svg(title: str, content: str) -> str:

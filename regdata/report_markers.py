@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.report_build import Build
-from regdata.report_charts import Bars, Mark, histogram, short
+from regdata.report_charts import (
+    NEGATIVE_COLOUR,
+    POSITIVE_COLOUR,
+    Bars,
+    Mark,
+    histogram,
+    intensities,
+    short,
+)
 from regdata.report_html import bar_cell, figure, grid, heading, jpeg_uri, legend, paragraph, table
 from regdata.report_maps import (
     FEWEST,
@@ -22,8 +30,7 @@ from regdata.report_maps import (
     tile_side,
 )
 
-_BARS = 100
-_POSITIVE, _NEGATIVE, _BETWEEN = "#d1495b", "#8d99ae", "#c9a227"
+_BETWEEN = "#c9a227"
 _MAPS = 4  # reasons that get a map
 _LEAST = 0.1  # share that the colours of these reach at least
 _FEW = f"fewer than {FEWEST} nuclei"
@@ -52,7 +59,7 @@ def _numbers(build: Build, name: str, told: Any) -> list[tuple[str, str]]:
         ("method", str(told["method"])),
         ("threshold", f"{limits} (intensity above background)"),
         ("read in", "the ring around the nucleus" if part == "ring" else "the nucleus"),
-        ("contrast of pixels", f"{float(told['contrast']):.3g}; noise has 4, real stains over 6"),
+        ("contrast of pixels", f"{float(told['contrast']):.3g}; noise has 3, stains 5 and more"),
         (
             "bimodality of pixels",
             f"{float(told['bimodality']):.2f}; above 0.56 for two populations",
@@ -75,7 +82,11 @@ def _charts(build: Build, name: str, told: Any, below: Ground) -> Iterator[str]:
     pixels = build.about.get("channels", {}).get(name, {}).get("pixels")
     if told is not None and pixels is not None:
         yield figure(
-            _pixels(pixels, told["grid"]),
+            intensities(
+                np.asarray(pixels["counts"], np.float64),
+                (float(pixels["low"]), float(pixels["high"])),
+                np.asarray(told["grid"]),
+            ),
             "Intensities of the tissue; red: above the threshold (its median over the slide).",
         )
     yield figure(*_overlaps(build, name))
@@ -84,32 +95,14 @@ def _charts(build: Build, name: str, told: Any, below: Ground) -> Iterator[str]:
         yield _threshold_map(told, below)
 
 
-def _pixels(pixels: Any, limits: NDArray[np.floating]) -> str:
-    """Histogram of the tissue up to where all but 1 in 10,000 pixels lie."""
-    counts = np.asarray(pixels["counts"], np.float64)
-    low, high = float(pixels["low"]), float(pixels["high"])
-    edges = low + (high - low) * (np.arange(len(counts)) + 1) / len(counts)
-    share = np.cumsum(counts) / max(float(counts.sum()), 1)
-    middle, most = float(np.median(limits)), float(limits.max())
-    end = max(float(edges[min(int(np.searchsorted(share, 0.9999)), len(edges) - 1)]), 1.3 * most)
-    place = ((edges - low) / (end - low) * _BARS - 1e-9).astype(np.int64)
-    seen = place < _BARS
-    found = np.bincount(place[seen], counts[seen], _BARS).astype(np.float64)
-    bars = Bars(found, low, end, [])
-    colours = [_POSITIVE if x > middle else _NEGATIVE for x in bars.centres]
-    band = (float(limits.min()), most) if np.ptp(limits) > 0 else None
-    marks = [Mark(middle, f"threshold {short(middle)}")]
-    full = Bars(found, low, end, colours)
-    return histogram(full, "intensity above background", "pixels", marks, band)
-
-
 def _overlaps(build: Build, name: str) -> tuple[str, str]:
     share = build.numbers(f"overlap_{name}")
     found, _ = np.histogram(share[np.isfinite(share)], 40, (0, 1))
     cut, band = build.cut_off, build.band
     low = cut if band is None else band[0]
     middle = (np.arange(40) + 0.5) / 40
-    colours = [_POSITIVE if x > cut else _BETWEEN if x > low else _NEGATIVE for x in middle]
+    not_positive = np.where(middle > low, _BETWEEN, NEGATIVE_COLOUR)
+    colours = np.where(middle > cut, POSITIVE_COLOUR, not_positive).tolist()
     bars = Bars(found.astype(np.float64), 0.0, 1.0, colours)
     text = f"Share of each nucleus that is stained; positive above {cut:g} (red)"
     if band is not None and band[1] > band[0]:

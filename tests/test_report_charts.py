@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from regdata.report_charts import Bars, Mark, histogram, short, ticks
+from regdata.report_charts import Bars, Mark, histogram, intensities, short, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -70,3 +70,13 @@ def test_the_end_of_the_ticks_is_no_text_beyond_the_picture() -> None:
     chart = drawn([1.0])
     places = [float(t.get("x", 0)) for t in chart.iter(f"{SVG}text")]
     assert max(places) <= 345
+
+
+def test_intensities_are_drawn_without_combs_and_the_threshold_is_in_view() -> None:
+    rng = np.random.default_rng(0)
+    counts, _ = np.histogram(rng.normal(0, 20, 200_000), 4096, (-120, 130))
+    svg = intensities(counts.astype(float), (-120.0, 130.0), np.array([95.0]))
+    heights = [float(h) for h in re.findall(r'height="([\d.]+)" fill="#8d99ae"', svg)]
+    inside = np.array(heights)[40:-40] if len(heights) > 90 else np.array(heights)[10:40]
+    assert np.abs(np.diff(inside)).max() < 12  # no gaps between bars that hold thousands
+    assert "threshold 95" in svg

@@ -348,3 +348,15 @@ def test_ink_over_most_of_a_section_is_its_stain() -> None:
     most.flags[:20] = PEN
     assert (place_reasons(some, None) == bit("tile")).tolist() == [True] * 3 + [False] * 27
     assert not place_reasons(most, None).any()
+
+
+def test_a_threshold_of_pixels_moves_the_rule_and_not_what_is_likely() -> None:
+    nuclei = nuclei_of({"CD3": [np.full(PIXELS, 400, np.float32), np.full(PIXELS, 5, np.float32)]})
+    usual = marker(100.0)
+    strict = Threshold("otsu", Surface.constant(1000.0), 1000.0, 9, 0.9, 3, usual.threshold.surface)
+    found = labels(nuclei, LabelRule(), CD3=Marker(strict))
+    expected = labels(nuclei, LabelRule(), CD3=usual)
+    assert found["probability_CD3"].tolist() == expected["probability_CD3"].tolist()
+    assert expected["label"].tolist() == ["CD3", "negative"]
+    # below the user's threshold, and yet likely stained: that cannot be told
+    assert found["label"].tolist() == ["unknown", "negative"]
