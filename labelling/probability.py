@@ -10,7 +10,7 @@ tested on others.
 import numpy as np
 from numpy.typing import NDArray
 
-SLOPE, MIDDLE, BLUR = 4.4, 0.1, 0.65
+SLOPE, MIDDLE, BLUR = 4.7, 0.1, 0.75
 """Log odds per e-fold of intensity, log(mean / threshold) of even odds, weight of the error."""
 FLOOR = 0.02
 """Of the threshold; fainter nuclei are as surely negative as they can be."""
