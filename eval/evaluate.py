@@ -37,7 +37,7 @@ def evaluate(
 ) -> Scores:
     """Predict every image, match its cells one-to-one, and score the whole set.
 
-    The radius in µm becomes pixels by the set's pixel size. Each image is matched by itself.
+    The radius in µm becomes pixels by each image's pixel size. Each image is matched by itself.
 
     Parameters
     ----------
@@ -57,8 +57,10 @@ def evaluate(
             f"expected annotated nuclei to score against, found none in "
             f"{len(annotated.images)} image(s)"
         )
-    radius = conventions.radius_um / annotated.mpp
-    counts = [count(image, predict(image), classes, radius) for image in annotated.images]
+    counts = [
+        count(image, predict(image), classes, conventions.radius_um / annotated.mpp_of(image))
+        for image in annotated.images
+    ]
     return score(counts, classes.names, conventions)
 
 

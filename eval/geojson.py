@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.eval.sets import AnnotatedSet, NamedPoints, contents, list_images, to_set
+from regdata.eval.load_files import child
+from regdata.eval.load_polygons import centroid
+from regdata.eval.load_split import finish
+from regdata.eval.sets import AnnotatedSet, NamedPoints, contents, folder, list_images, to_set
 from regdata.geojson import read_features
 
 
@@ -32,27 +34,70 @@ def load_geojson(file: Path, images: Path, mpp: float = 0.25) -> AnnotatedSet:
     RegdataError
         The file is no GeoJSON, holds no classified object, or its image is not found.
     """
+    points = _read(file, images)
+    if not len(points.names):
+        raise RegdataError(
+            f"expected objects with a classification in {file}, found none; "
+            "set a class in QuPath before exporting"
+        )
+    return to_set([points], mpp)
+
+
+def load_geojson_folder(
+    directory: Path, mpp: float = 0.25, split: str | None = None
+) -> AnnotatedSet:
+    """Read every GeoJSON file of a folder, each of the image of its name, there or in `images`.
+
+    Parameters
+    ----------
+    mpp
+        Pixel size of the images, µm.
+
+    Raises
+    ------
+    RegdataError
+        There is no file, one has no image, or none holds a classified object.
+    """
+    there = sorted(folder(directory).iterdir())
+    bare = [(path, path.name.removesuffix(".gz")) for path in there]
+    files = [path for path, name in bare if name.endswith(".geojson")]
+    files = files or [path for path, name in bare if name.endswith(".json")]
+    if not files:
+        raise RegdataError(
+            f"expected NAME.geojson beside NAME.png in {directory}, found {contents(directory)}"
+        )
+    pictures = {path.stem: path for path in list_images(child(directory, "images") or directory)}
+    alone = next((file for file in files if _stem(file) not in pictures), None)
+    if alone is not None:
+        raise RegdataError(
+            f"expected {_stem(alone)}.png or the like for {alone}, but it is not there"
+        )
+    found = to_set([_read(file, pictures[_stem(file)]) for file in files], mpp)
+    return finish(found.images, found.classes, mpp, directory, split)
+
+
+def _read(file: Path, images: Path) -> NamedPoints:
+    """Points of the classified objects of a file."""
     found = [
         (point, name)
         for feature in read_features(file)
         if (name := _class_name(feature)) is not None
         for point in _points(feature, file)
     ]
-    if not found:
-        raise RegdataError(
-            f"expected objects with a classification in {file}, found none; "
-            "set a class in QuPath before exporting"
-        )
-    xy = np.array([point for point, _ in found], np.float64)
+    xy = np.array([point for point, _ in found], np.float64).reshape(-1, 2)
     names = [None if name.endswith("*") else name for _, name in found]
-    return to_set([NamedPoints(_image_of(file, images), xy, names)], mpp)
+    return NamedPoints(_image_of(file, images), xy, names)
+
+
+def _stem(file: Path) -> str:
+    return file.name.removesuffix(".gz").removesuffix(".json").removesuffix(".geojson")
 
 
 def _image_of(file: Path, images: Path) -> Path:
     if images.is_file():
         return images
     candidates = list_images(images)
-    stem = file.name.removesuffix(".gz").removesuffix(".json").removesuffix(".geojson")
+    stem = _stem(file)
     same = [path for path in candidates if path.stem == stem]
     if len(same or candidates) != 1:
         raise RegdataError(
@@ -83,7 +128,7 @@ def _points(feature: dict[str, Any], file: Path) -> Iterator[tuple[float, float]
             yield from ((float(x), float(y)) for x, y, *_ in value)
         elif kind in ("Polygon", "MultiPolygon"):
             rings = [value[0]] if kind == "Polygon" else [part[0] for part in value]
-            centroids = [_centroid(np.array(ring, np.float64)[:, :2]) for ring in rings]
+            centroids = [centroid(np.array(ring, np.float64)[:, :2]) for ring in rings]
             yield max(centroids)[1]
         else:
             raise RegdataError(
@@ -91,16 +136,3 @@ def _points(feature: dict[str, Any], file: Path) -> Iterator[tuple[float, float]
             )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise RegdataError(f"expected coordinates of a {kind} in {file}, found none") from error
-
-
-def _centroid(ring: NDArray[np.float64]) -> tuple[float, tuple[float, float]]:
-    """(area, (x, y)) of a closed or open ring (N, 2); the mean point where the area is 0."""
-    origin = ring.mean(axis=0)
-    x, y = (ring - origin).T  # near the origin, or the products lose their last digits
-    cross = x * np.roll(y, -1) - np.roll(x, -1) * y
-    area = cross.sum() / 2
-    if abs(area) < 1e-9:
-        return 0.0, (float(origin[0]), float(origin[1]))
-    cx = ((x + np.roll(x, -1)) * cross).sum() / (6 * area) + origin[0]
-    cy = ((y + np.roll(y, -1)) * cross).sum() / (6 * area) + origin[1]
-    return abs(float(area)), (float(cx), float(cy))

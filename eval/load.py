@@ -6,19 +6,23 @@ from pathlib import Path
 
 from regdata.errors import RegdataError
 from regdata.eval.geojson import load_geojson
-from regdata.eval.nucls import load_nucls
 from regdata.eval.points import load_points
+from regdata.eval.registry import LOADERS, parse_set
 from regdata.eval.sets import AnnotatedSet
 
 
 @dataclass(frozen=True)
 class SetOptions:
-    """Where annotated nuclei lie: images with points, images with GeoJSON, or NuCLS.
+    """Where annotated nuclei lie: images with points, images with GeoJSON, or a published set.
 
     Attributes
     ----------
     mpp
-        µm per pixel of the images; NuCLS has its own.
+        µm per pixel of the images; ignored where the set has its own.
+    named
+        NAME:DIR, see `regdata.eval.registry`.
+    split
+        Part of the named set, or of NuCLS.
     """
 
     images: Path | None = None
@@ -26,6 +30,11 @@ class SetOptions:
     geojson: Path | None = None
     nucls: Path | None = None
     mpp: float = 0.25
+    named: str | None = None
+    split: str | None = None
+
+
+_OPTIONS = {"points": "--points", "geojson": "--geojson", "nucls": "--nucls", "named": "--set"}
 
 
 def load_set(options: SetOptions) -> AnnotatedSet:
@@ -36,16 +45,20 @@ def load_set(options: SetOptions) -> AnnotatedSet:
     RegdataError
         They name none or several, or the files are not what they should be.
     """
-    given = [n for n in ("points", "geojson", "nucls") if getattr(options, n) is not None]
+    given = [flag for name, flag in _OPTIONS.items() if getattr(options, name) is not None]
     if len(given) != 1:
         raise RegdataError(
-            "expected one annotated set, --images DIR --points DIR, --images IMAGE --geojson FILE "
-            f"or --nucls DIR; got {' and '.join('--' + n for n in given) or 'none'}"
+            "expected one annotated set, --images DIR --points DIR, --images IMAGE --geojson FILE, "
+            f"--nucls DIR or --set NAME:DIR; got {' and '.join(given) or 'none'}"
         )
+    if options.named is not None:
+        name = options.named.partition(":")[0].strip().lower()
+        own = name in LOADERS and not LOADERS[name].takes_mpp
+        return parse_set(options.named, options.split, None if own else options.mpp)()
     if options.nucls is not None:
-        return load_nucls(options.nucls)
+        return parse_set(f"nucls:{options.nucls}", options.split)()
     if options.images is None:
-        raise RegdataError(f"--{given[0]} needs --images, the pictures that were annotated")
+        raise RegdataError(f"{given[0]} needs --images, the pictures that were annotated")
     if options.points is not None:
         return load_points(options.images, options.points, options.mpp)
     return load_geojson(_given(options.geojson), options.images, options.mpp)

@@ -1,6 +1,7 @@
 """The NuCLS set (breast cancer, Amgad et al., 2022) in its own layout and that of CellViT++."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,8 @@ import cv2
 import numpy as np
 
 from regdata.errors import RegdataError
+from regdata.eval.load_split import finish
+from regdata.eval.load_views import crop_to_field, drop_unnamed, resample
 from regdata.eval.points import load_points, read_rows
 from regdata.eval.sets import (
     AnnotatedSet,
@@ -21,6 +24,7 @@ from regdata.eval.sets import (
 )
 
 Level = Literal["raw", "main", "super"]
+Ambiguous = Literal["drop", "ignore"]
 
 _HIERARCHY = {  # raw class: (main class, super class)
     "tumor": ("tumor_nonMitotic", "tumor_any"),
@@ -42,8 +46,15 @@ _MPP = 0.2
 _MPP_CELLVIT = 0.25
 
 
-def load_nucls(directory: Path, level: Level = "super", split: str | None = None) -> AnnotatedSet:
-    """Read NuCLS: box centres as points, ambiguous nuclei without a class.
+def load_nucls(
+    directory: Path,
+    level: Level = "super",
+    split: str | None = None,
+    ambiguous: Ambiguous = "drop",
+    crop: bool = False,
+    mpp: float | None = None,
+) -> AnnotatedSet:
+    """Read the corrected single-rater set: box centres as points, classes as corrected.
 
     In the original layout (`rgb` or `rgbs`, `csv`; 0.2 µm/px) the nuclei outside the annotated
     field count as nuclei without a class: the images reach beyond it, and there only some nuclei
@@ -58,15 +69,29 @@ def load_nucls(directory: Path, level: Level = "super", split: str | None = None
     split
         Original layout: a file of `train_test_splits` without its ending, such as `fold_1_test`;
         all slides by default. CellViT++ layout: `test` (default) or `train`.
+    ambiguous
+        Apoptotic bodies and unlabelled nuclei: left out, so that a cell found there is false, or
+        kept without a class, so that it is neither right nor wrong.
+    crop
+        Cut the images to their fields; nuclei outside are left out.
+    mpp
+        Bring the images to this pixel size; as they are by default.
 
     Raises
     ------
     RegdataError
         Neither layout is found, or a table lacks its columns.
     """
+    found = _load(directory, level, split, ambiguous)
+    found = crop_to_field(found) if crop else found
+    return found if mpp is None else resample(found, mpp)
+
+
+def _load(directory: Path, level: Level, split: str | None, ambiguous: Ambiguous) -> AnnotatedSet:
     for part in (directory / (split or "test"), folder(directory)):
         if (part / "labels").is_dir() and (part / "images").is_dir():
-            return _load_cellvit(part, level)
+            name = split or part.name
+            return _in_split(_load_cellvit(part, level, ambiguous), part, name)
     images = next((directory / n for n in ("rgb", "rgbs") if (directory / n).is_dir()), None)
     if images is None or not (directory / "csv").is_dir():
         raise RegdataError(
@@ -75,16 +100,22 @@ def load_nucls(directory: Path, level: Level = "super", split: str | None = None
         )
     wanted = _slides(directory, split)
     fields = _read_fields(directory / "csv" / _FIELDS)
+    # tables without an image are let be: one release has a table of an image it took out
     paths = [p for p in list_images(images) if wanted is None or slide_of(p.stem) in wanted]
     if not paths:
         raise RegdataError(f"no image in {images} belongs to a slide of {split}.csv")
-    named = [_load_image(path, directory, fields, level) for path in paths]
+    named = [_load_image(path, directory, fields, level, ambiguous) for path in paths]
     if all(name is None for image in named for name in image.names):
         raise RegdataError(
             f"expected nuclei with a class inside the annotated fields of {directory}, found "
             f"none; the boxes in {_FIELDS} must be in pixels of the images"
         )
-    return to_set(named, _MPP, class_names(level))
+    return _in_split(to_set(named, _MPP, class_names(level)), directory, split or "")
+
+
+def _in_split(found: AnnotatedSet, directory: Path, split: str) -> AnnotatedSet:
+    images = [replace(image, split=split) for image in found.images]
+    return finish(images, found.classes, found.mpp, directory)
 
 
 def class_names(level: Level) -> tuple[str, ...]:
@@ -102,8 +133,8 @@ def _at_level(raw: str, level: Level) -> str:
     return {"raw": raw, "main": _HIERARCHY[raw][0], "super": _HIERARCHY[raw][1]}[level]
 
 
-def _load_cellvit(part: Path, level: Level) -> AnnotatedSet:
-    """Read that layout; a class that is not of the level (ambiguous) becomes none."""
+def _load_cellvit(part: Path, level: Level, ambiguous: Ambiguous) -> AnnotatedSet:
+    """Read that layout; a class that is not of the level is ambiguous."""
     column = f"{level}_classification"
     points = load_points(part / "images", part / "labels", _MPP_CELLVIT, column)
     plain = [name.removeprefix("correction_") for name in points.classes]
@@ -117,7 +148,8 @@ def _load_cellvit(part: Path, level: Level) -> AnnotatedSet:
         NamedPoints(one.path, one.points_xy, [known[label] for label in one.labels])
         for one in points.images
     ]
-    return to_set(images, points.mpp, class_names(level))
+    found = to_set(images, points.mpp, class_names(level))
+    return drop_unnamed(found) if ambiguous == "drop" else found
 
 
 def _slides(directory: Path, split: str | None) -> set[str] | None:
@@ -151,7 +183,9 @@ def _box(row: dict[str, str], path: Path) -> Box:
         raise RegdataError(f"expected xmin, ymin, xmax, ymax in {path}, found {row}") from error
 
 
-def _load_image(image: Path, directory: Path, fields: dict[str, Box], level: Level) -> NamedPoints:
+def _load_image(
+    image: Path, directory: Path, fields: dict[str, Box], level: Level, ambiguous: Ambiguous
+) -> NamedPoints:
     table = directory / "csv" / f"{image.stem}.csv"
     if not table.is_file():
         raise RegdataError(f"expected {table} for {image.name}, but there is no such file")
@@ -163,7 +197,10 @@ def _load_image(image: Path, directory: Path, fields: dict[str, Box], level: Lev
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     left, top, right, bottom = field or (-np.inf, -np.inf, np.inf, np.inf)
     inside = np.all((centres >= (left, top)) & (centres < (right, bottom)), axis=1)
-    nuclei = [i for i, name in enumerate(raw) if not name.startswith("fov")]
+    left_out = _AMBIGUOUS if ambiguous == "drop" else ()
+    nuclei = [
+        i for i, name in enumerate(raw) if not name.startswith("fov") and name not in left_out
+    ]
     names = [
         None if raw[i] in _AMBIGUOUS or not inside[i] else _at_level(raw[i], level) for i in nuclei
     ]

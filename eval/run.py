@@ -13,7 +13,6 @@ from regdata.eval.classes import map_classes
 from regdata.eval.evaluate import Prediction, evaluate
 from regdata.eval.score import Conventions, Scores
 from regdata.eval.sets import AnnotatedImage, AnnotatedSet
-from regdata.open import open_slide
 from regdata.progress import Progress, silent
 
 # annotations were made at one pixel size: every image is brought to the network's
@@ -60,7 +59,7 @@ def evaluate_classifier(
 
     def predict(image: AnnotatedImage) -> Prediction:
         nonlocal done
-        slide = open_slide(image.path).with_mpp(annotated.mpp)
+        slide = image.opened().with_mpp(annotated.mpp_of(image))
         if not slide.is_rgb:
             raise RegdataError(f"{image.path} is not an RGB picture; expected H&E")
         cells = segment_image(slide, model, _EXACTLY)

@@ -58,7 +58,7 @@ def write_nucls(
 
 @pytest.mark.parametrize("images", ["rgb", "rgbs"])
 def test_original_layout(tmp_path, images):
-    found = load_nucls(write_nucls(tmp_path, images))
+    found = load_nucls(write_nucls(tmp_path, images), ambiguous="ignore")
     assert found.mpp == 0.2
     assert found.classes == ("tumor_any", "nonTIL_stromal", "sTIL", "other_nucleus")
     assert [image.slide for image in found.images] == list(SLIDES)
@@ -100,9 +100,10 @@ def test_main_classes_keep_the_order_of_published_heads():
     ],
 )
 def test_nuclei_outside_the_field_have_no_class(tmp_path, options, field):
-    one = load_nucls(write_nucls(tmp_path, **options)).images[0]
+    one = load_nucls(write_nucls(tmp_path, **options), ambiguous="ignore").images[0]
     assert one.field == field
     assert one.labels.tolist() == [0, 2, -1, -1, -1]
+    assert load_nucls(tmp_path).images[0].labels.tolist() == [0, 2, -1]
 
 
 def test_split_of_the_set(tmp_path):
@@ -115,7 +116,7 @@ def test_split_of_the_set(tmp_path):
 def test_older_release_names_the_class_group(tmp_path):
     nuclei = [*NUCLEI, ("fov_basic", 0, 0, 90, 90)]
     one = load_nucls(write_nucls(tmp_path, nuclei=nuclei, raw="group")).images[0]
-    assert one.labels.tolist() == [0, 2, -1, -1, 2]
+    assert one.labels.tolist() == [0, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -162,13 +163,14 @@ def cellvit_layout(tmp_path):
     [(None, "super", [2, 2]), (None, "main", [-1, 5]), ("train", "main", [4, 5])],
 )
 def test_layout_of_cellvit(cellvit_layout, split, level, labels):
-    found = load_nucls(cellvit_layout, level, split)
+    found = load_nucls(cellvit_layout, level, split, ambiguous="ignore")
     assert found.mpp == 0.25
     assert found.classes == class_names(level)
     assert found.images[0].labels.tolist() == labels
     assert found.images[0].slide == SLIDES[0]
     part = load_nucls(cellvit_layout / (split or "test"), level)  # the part itself
-    assert part.images[0].labels.tolist() == labels
+    assert part.images[0].split == (split or "test")
+    assert part.images[0].labels.tolist() == [k for k in labels if k >= 0]
 
 
 def test_layout_of_cellvit_at_another_level(cellvit_layout):
