@@ -1,6 +1,8 @@
 """Means over images with bootstrap intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,26 @@ def image_weights(images: int, draws: int, seed: int) -> Double:
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(images, np.full(images, 1 / images), size=draws)
     return np.concatenate([once, drawn])
+
+
+def unit_weights(units: Sequence[str], draws: int, seed: int) -> Double:
+    """The same for images of slides that are drawn whole: (1 + draws, images)."""
+    names, place = np.unique(np.asarray(units, str), return_inverse=True)
+    return image_weights(len(names), draws, seed)[:, place]
+
+
+def unit_sums(values: NDArray[Any], units: Sequence[str]) -> NDArray[Any]:
+    """(U, ...) sums of (N, ...) rows that belong to the same slide or patient.
+
+    Examples
+    --------
+    >>> unit_sums(np.array([1, 2, 4]), ["b", "a", "b"]).tolist()
+    [2, 5]
+    """
+    names, place = np.unique(np.asarray(units, str), return_inverse=True)
+    sums = np.zeros((len(names), *values.shape[1:]), values.dtype)
+    np.add.at(sums, place, values)
+    return sums
 
 
 def weighted_means(values: Double, weights: Double) -> Double:

@@ -1,4 +1,4 @@
-"""One-to-one matching of predicted points to annotated points within a radius."""
+"""One-to-one matching of points within a radius: optimal, greedy, and as a full assignment."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,9 +6,14 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix, diags, hstack
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+
+from regdata.errors import RegdataError
 
 _DENSE = 1_000_000  # entries of a cost matrix; larger components are solved sparsely
 _SLACK = 1e-9  # relative; 3.75 um / 0.2 um/px must not lose a pair to the last bit of a float
+_ROUGH = 1e-5  # relative; float32 distances may fall to either side of the radius
+_WHOLE = 400_000_000  # entries of a full assignment, 3.2 GB
 
 Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
@@ -20,14 +25,15 @@ def match_points(
     """Best one-to-one pairs: as many as possible, then the least sum of distances.
 
     Points further apart than `radius` are never paired; a distance equal to it counts. The
-    pairs are optimal, so they depend neither on the order of the points nor on a score.
+    pairs are optimal, and of several equally good choices the positions decide, so they depend
+    neither on the order of the points nor on a score (coincident points stand in their order).
 
     Parameters
     ----------
     annotated
-        (N, 2) float, x and y in any unit.
+        (N, D) float, x and y in any unit; a further column may keep groups of points apart.
     predicted
-        (M, 2) float, same unit and origin.
+        (M, D) float, same unit and origin.
     radius
         Same unit.
 
@@ -45,18 +51,119 @@ def match_points(
     """
     if len(annotated) == 0 or len(predicted) == 0:
         return np.zeros((0, 2), np.int64)
-    rows, cols, distances = _candidates(annotated, predicted, radius * (1 + _SLACK))
-    component = _components(rows, cols, len(annotated), len(predicted))
+    here, there = _by_position(annotated), _by_position(predicted)
+    a, b = annotated[here], predicted[there]
+    rows, cols, distances = _candidates(a, b, radius * (1 + _SLACK))
+    edges = best_edges(rows, cols, distances)
+    pairs = np.stack([here[rows[edges]], there[cols[edges]]], axis=1)
+    return pairs[np.argsort(pairs[:, 0])]
+
+
+def match_greedily(
+    takers: NDArray[np.float64],
+    offered: NDArray[np.float64],
+    radius: float,
+    order: Indices,
+    single: bool = False,
+) -> Indices:
+    """Pairs from each taker in turn taking the nearest offered point that is still free.
+
+    Of offered points equally near, the first is taken. A distance equal to `radius` counts.
+
+    Parameters
+    ----------
+    takers, offered
+        (N, D) and (M, D) float, as in `match_points`.
+    order
+        (N,) the takers, first one first.
+    single
+        Compare distances in float32, as some published code does.
+
+    Returns
+    -------
+    array
+        (K, 2) int64, rows (index into `takers`, index into `offered`), in order of the first.
+
+    Examples
+    --------
+    >>> near, far = np.array([[1.0, 0], [0, 0]]), np.array([[1.0, 0], [5, 0]])
+    >>> match_greedily(near, far, 6, np.array([1, 0])).tolist()
+    [[0, 1], [1, 0]]
+    """
+    if len(takers) == 0 or len(offered) == 0:
+        return np.zeros((0, 2), np.int64)
+    rows, cols, distances = _candidates(takers, offered, radius * (1 + _ROUGH))
+    if single:
+        apart = takers[rows].astype(np.float32) - offered[cols].astype(np.float32)
+        distances = np.sqrt((apart * apart).sum(axis=1)).astype(np.float64)
+    within = distances <= radius
+    rows, cols, distances = rows[within], cols[within], distances[within]
+    rank = np.empty(len(takers), np.int64)
+    rank[order] = np.arange(len(takers))
+    turns = np.lexsort((cols, distances, rank[rows]))
+    done, taken = bytearray(len(takers)), bytearray(len(offered))
+    pairs = []
+    for taker, point in zip(rows[turns].tolist(), cols[turns].tolist(), strict=True):
+        if not done[taker] and not taken[point]:
+            done[taker] = taken[point] = 1
+            pairs.append((taker, point))
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+
+
+def match_assigned(
+    annotated: NDArray[np.float64], predicted: NDArray[np.float64], radius: float
+) -> Indices:
+    """Pairs of the least total distance over *all* points, of which those within remain.
+
+    The order of work of HoVer-Net: as many pairs as there can be are formed whatever their
+    distance, so a far pair can cost a near one. Use `match_points` instead wherever no published
+    number has to be met.
+
+    Raises
+    ------
+    RegdataError
+        There are too many points for a matrix of all distances.
+    """
+    if len(annotated) * len(predicted) > _WHOLE:
+        raise RegdataError(
+            f"an assignment of all {len(annotated)} x {len(predicted)} points of an image needs "
+            "a matrix of all distances; score smaller images or use the preset regdata"
+        )
+    if len(annotated) == 0 or len(predicted) == 0:
+        return np.zeros((0, 2), np.int64)
+    distances = cdist(annotated, predicted)
+    rows, cols = linear_sum_assignment(distances)
+    kept = distances[rows, cols] <= radius
+    return np.stack([rows[kept], cols[kept]], axis=1).astype(np.int64)
+
+
+def best_edges(rows: Indices, cols: Indices, costs: Distances) -> Indices:
+    """Indices of the candidate pairs of the best one-to-one choice: most pairs, least cost.
+
+    Parameters
+    ----------
+    rows, cols
+        (E,) int64, the candidates; each pair once.
+    costs
+        (E,) float from 0 on.
+    """
+    if len(rows) == 0:
+        return np.zeros(0, np.int64)
+    component = _components(rows, cols, int(rows.max()) + 1, int(cols.max()) + 1)
     order = np.argsort(component, kind="stable")
     starts = np.flatnonzero(np.diff(component[order], prepend=-1))
     lengths = np.diff(starts, append=len(order))
     chosen = [order[starts[lengths == 1]]]  # a lone candidate is its own best matching
     for start, length in zip(starts[lengths > 1], lengths[lengths > 1], strict=True):
         part = order[start : start + length]
-        chosen.append(part[_assign(rows[part], cols[part], distances[part])])
-    edges = np.concatenate(chosen)
-    pairs = np.stack([rows[edges], cols[edges]], axis=1)
-    return pairs[np.argsort(pairs[:, 0])]
+        chosen.append(part[_assign(rows[part], cols[part], costs[part])])
+    return np.concatenate(chosen)
+
+
+def _by_position(points: NDArray[np.float64]) -> Indices:
+    """Order of points by their last column, then the one before it."""
+    order: Indices = np.lexsort(points.T).astype(np.int64)
+    return order
 
 
 def _candidates(

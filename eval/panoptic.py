@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.eval.instances import Overlaps
+from regdata.eval.instances import Overlaps, assigned
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,11 @@ class PanopticQuality:
         return 2 * self.iou / self.nuclei if self.nuclei else None
 
 
-def panoptic_quality(pairs: Overlaps) -> PanopticQuality:
+def panoptic_quality(pairs: Overlaps, min_iou: float = 0.5) -> PanopticQuality:
     """Binary panoptic quality of one image: pairs with IoU > 0.5 are matched.
+
+    Below that a nucleus may be in several pairs: of the assignment of highest total IoU those
+    above `min_iou` are matched.
 
     Examples
     --------
@@ -73,8 +76,11 @@ def panoptic_quality(pairs: Overlaps) -> PanopticQuality:
     >>> panoptic_quality(overlaps(np.array([[1, 1, 2]]), np.array([[3, 3, 0]]))).pq
     0.6666666666666666
     """
-    hits = pairs.matched
-    count = int(hits.sum())
+    hits = np.flatnonzero(pairs.matched)
+    if min_iou != 0.5:
+        chosen = assigned(pairs) if min_iou < 0.5 else np.arange(len(pairs.rows))
+        hits = chosen[pairs.iou[chosen] > min_iou]
+    count = len(hits)
     return PanopticQuality(
         count,
         len(pairs.found_ids) - count,

@@ -9,8 +9,16 @@ from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
 from regdata.eval.counts import ImageCounts
+from regdata.eval.intervals import (
+    Estimate,
+    estimates,
+    image_weights,
+    ratio,
+    row_means,
+    unit_sums,
+)
 
-_INTERVAL = (2.5, 97.5)  # percentiles
+ABSENT_IS_ZERO = "F1 0, in the mean"
 
 
 @dataclass(frozen=True)
@@ -104,50 +112,39 @@ def score(
     conventions = conventions or Conventions()
     matrices = np.stack([image.confusion for image in images])
     total = matrices.sum(axis=0)
-    drawn = _f1(_bootstrap(matrices, images, conventions))  # (draws, K + 1)
-    intervals = [_interval(column) for column in drawn.T]
-    f1 = _f1(total[None])[0]
+    by_slide = conventions.resample == "slide"
+    units = unit_sums(matrices, [image.slide for image in images]) if by_slide else matrices
+    drawn = image_weights(len(units), conventions.draws, conventions.seed)
+    f1 = f1_scores(np.tensordot(drawn, units, axes=1))  # (1 + draws, K + 1)
+    absent = None
+    if conventions.absent_class == ABSENT_IS_ZERO:
+        f1, absent = np.nan_to_num(f1), 0.0
+    *per_class, detection = (_interval(estimate) for estimate in estimates(f1))
+    (mean,) = estimates(row_means(f1[:, :-1]))
     return Scores(
         tuple(classes),
         len(images),
         len({image.slide for image in images}),
-        _rates(*_detection(total), intervals[-1]),
-        tuple(_rates(*_class(total, c), intervals[c]) for c in range(len(classes))),
-        _number(_row_means(f1[None, :-1])[0]),
-        _interval(_row_means(drawn[:, :-1])),
+        _rates(*_detection(total), detection, absent),
+        tuple(_rates(*_class(total, c), per_class[c], absent) for c in range(len(classes))),
+        mean.value,
+        _interval(mean),
         total,
         conventions,
     )
 
 
-def _bootstrap(
-    matrices: NDArray[np.int64], images: Sequence[ImageCounts], conventions: Conventions
-) -> NDArray[np.int64]:
-    """Sum resampled images or slides: (draws, K + 1, K + 1); no draws from a single one."""
-    names = [str(i) for i in range(len(images))]
-    if conventions.resample == "slide":
-        names = [image.slide for image in images]
-    unique, index = np.unique(names, return_inverse=True)
-    units = np.zeros((len(unique), *matrices.shape[1:]), np.int64)
-    np.add.at(units, index, matrices)
-    if len(units) < 2:
-        return np.zeros((0, *matrices.shape[1:]), np.int64)
-    rng = np.random.default_rng(conventions.seed)
-    share = np.full(len(units), 1 / len(units))
-    times = rng.multinomial(len(units), share, size=conventions.draws)
-    return np.tensordot(times, units, axes=1)
+def f1_scores(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F1 per class, then of detection, (B, K + 1), of confusion matrices (B, K + 1, K + 1).
 
-
-def _f1(sums: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(B, K + 1, K + 1) -> (B, K + 1): F1 per class, then of detection; NaN without cells."""
+    NaN where there are no cells.
+    """
     hits = np.diagonal(sums, axis1=1, axis2=2)[:, :-1]
     cells = (sums.sum(axis=1) + sums.sum(axis=2))[:, :-1]  # predicted + annotated
     found = sums[:, :-1, :-1].sum(axis=(1, 2))
     twice = 2 * np.column_stack([hits, found])
     below = np.column_stack([cells, cells.sum(axis=1)])
-    f1: NDArray[np.float64] = np.full(below.shape, np.nan)
-    np.divide(twice, below, out=f1, where=below > 0)
-    return f1
+    return ratio(twice, below)
 
 
 def _class(total: NDArray[np.int64], c: int) -> tuple[int, int, int]:
@@ -159,37 +156,24 @@ def _detection(total: NDArray[np.int64]) -> tuple[int, int, int]:
 
 
 def _rates(
-    annotated: int, predicted: int, hits: int, interval: tuple[float, float] | None
+    annotated: int,
+    predicted: int,
+    hits: int,
+    interval: tuple[float, float] | None,
+    absent: float | None,
 ) -> Rates:
     cells = annotated + predicted
     return Rates(
         annotated,
         predicted,
         hits,
-        hits / predicted if predicted else None,
-        hits / annotated if annotated else None,
-        2 * hits / cells if cells else None,
+        hits / predicted if predicted else absent,
+        hits / annotated if annotated else absent,
+        2 * hits / cells if cells else absent,
         interval,
     )
 
 
-def _row_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of each row without its NaN; NaN for a row of NaN."""
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    sums = np.where(known, values, 0.0).sum(axis=1)
-    means: NDArray[np.float64] = np.full(len(values), np.nan)
-    np.divide(sums, count, out=means, where=count > 0)
-    return means
-
-
-def _interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    known = values[np.isfinite(values)]
-    if len(known) == 0:
-        return None
-    low, high = np.percentile(known, _INTERVAL)
-    return float(low), float(high)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _interval(estimate: Estimate) -> tuple[float, float] | None:
+    low, high = estimate.low, estimate.high
+    return None if low is None or high is None else (low, high)

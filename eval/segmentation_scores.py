@@ -12,9 +12,9 @@ from regdata.eval.image_score import ImageScore
 from regdata.eval.intervals import (
     Estimate,
     estimates,
-    image_weights,
     ratio,
     row_means,
+    unit_weights,
     weighted_means,
 )
 
@@ -110,7 +110,11 @@ class SegmentationScores:
 
 
 def summarise(
-    images: Sequence[ImageScore], classes: Sequence[str] = (), draws: int = 1000, seed: int = 0
+    images: Sequence[ImageScore],
+    classes: Sequence[str] = (),
+    draws: int = 1000,
+    seed: int = 0,
+    units: Sequence[str] | None = None,
 ) -> SegmentationScores:
     """Means over images, with 95 % intervals from images drawn with replacement.
 
@@ -118,6 +122,8 @@ def summarise(
     ----------
     classes
         Names of the scored classes; none by default.
+    units
+        Slide or patient of each image, which are drawn whole; images by default.
 
     Raises
     ------
@@ -128,19 +134,21 @@ def summarise(
         raise RegdataError("expected at least one annotated image to score, got none")
     rows = [image.metrics() for image in images]
     table = np.array([[_nan(value) for value in row.values()] for row in rows])
-    weights = image_weights(len(images), draws, seed)
+    units = [f"{i:09d}" for i in range(len(images))] if units is None else units
+    weights = unit_weights(units, draws, seed)
     means = estimates(weighted_means(table, weights))
     binary = dict(zip(rows[0], means, strict=True))
-    named = [image for image in images if image.confusion is not None]
-    per_class = _class_scores(named, classes, draws, seed) if named and classes else None
+    named = [i for i, image in enumerate(images) if image.confusion is not None]
+    weights = unit_weights([units[i] for i in named], draws, seed)
+    chosen = [images[i] for i in named]
+    per_class = _class_scores(chosen, classes, weights) if named and classes else None
     return SegmentationScores(tuple(images), binary, per_class)
 
 
 def _class_scores(
-    images: Sequence[ImageScore], names: Sequence[str], draws: int, seed: int
+    images: Sequence[ImageScore], names: Sequence[str], weights: Double
 ) -> ClassScores:
     """Scores of the classes over the images that have classes."""
-    weights = image_weights(len(images), draws, seed)
     pq = np.array([[_nan(q.pq) if q.annotated else np.nan for q in i.classes] for i in images])
     iou, nuclei = (
         np.array([[getattr(q, name) for q in image.classes] for image in images], np.float64)

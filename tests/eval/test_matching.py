@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regdata.errors import RegdataError
 from regdata.eval import matching
-from regdata.eval.matching import match_points
+from regdata.eval.matching import match_assigned, match_greedily, match_points
 
 
 def every_matching(annotated, predicted, radius):
@@ -92,3 +93,77 @@ def test_order_of_points_does_not_matter():
     pairs = match_points(annotated, predicted, 15)
     shuffled = match_points(annotated, predicted[order], 15)
     assert {(a, p) for a, p in pairs} == {(a, order[p]) for a, p in shuffled}
+
+
+def twin_greedy(takers, offered, radius, order):
+    """Nearest free one in turn, from the matrix of all distances."""
+    distance = np.linalg.norm(takers[:, None] - offered[None], axis=2)
+    free, pairs = set(range(len(offered))), []
+    for i in order:
+        near = [(distance[i, j], j) for j in free if distance[i, j] <= radius]
+        if near:
+            free.discard(min(near)[1])
+            pairs.append([int(i), min(near)[1]])
+    return sorted(pairs)
+
+
+@settings(deadline=None, max_examples=100)
+@given(points, points, st.sampled_from([2.0, 5.0, 9.0]), st.randoms())
+def test_greedy_takes_the_nearest_free_one_in_turn(takers, offered, radius, random):
+    order = np.array(random.sample(range(len(takers)), len(takers)), np.int64)
+    pairs = match_greedily(takers, offered, radius, order).tolist()
+    assert pairs == twin_greedy(takers, offered, radius, order)
+
+
+def test_float32_distances_decide_at_the_radius():
+    a, b = np.array([[0.0, 0.0]]), np.array([[15.0000001, 0.0]])
+    order = np.array([0])
+    assert len(match_greedily(a, b, 15, order)) == 0
+    assert len(match_greedily(a, b, 15, order, single=True)) == 1
+
+
+def test_a_full_assignment_gives_up_near_pairs_for_far_ones():
+    # all three must be paired: 0 - 0.9 would leave 10 with 30
+    a, b = np.array([[0.0, 0], [2, 0]]), np.array([[1.0, 0], [-20, 0]])
+    assert match_assigned(a, b, 2).tolist() == [[1, 0]]
+    assert match_assigned(a, np.zeros((0, 2)), 2).tolist() == []
+
+
+def test_a_full_assignment_of_a_slide_is_refused():
+    many = np.zeros((30_000, 2))
+    with pytest.raises(RegdataError, match="preset regdata"):
+        match_assigned(many, many, 12)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=7, unique=True),
+       st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=7, unique=True),
+       st.randoms())  # fmt: skip
+def test_ties_do_not_depend_on_the_order(annotated, predicted, random):
+    """On a grid nearly every choice is a tie; the same points are paired all the same."""
+    a, b = (np.array(rows, float).reshape(-1, 2) for rows in (annotated, predicted))
+    here, there = (random.sample(range(len(x)), len(x)) for x in (a, b))
+    pairs = match_points(a, b, 3)
+    shuffled = match_points(a[here], b[there], 3)
+    assert {(i, j) for i, j in pairs.tolist()} == {
+        (here[i], there[j]) for i, j in shuffled.tolist()
+    }
+
+
+def test_a_further_column_keeps_groups_apart():
+    a = np.array([[0.0, 0, 0], [0, 0, 100]])
+    b = np.array([[1.0, 0, 100], [2, 0, 0]])
+    assert match_points(a, b, 15).tolist() == [[0, 1], [1, 0]]
+
+
+def test_a_square_of_ties_is_paired_the_same_way_in_any_order():
+    """Either diagonal's point may take either neighbour, at the same total."""
+    a, b = (
+        np.array([[0.0, 0], [1, 1], [4, 4], [5, 5]]),
+        np.array([[0.0, 1], [1, 0], [4, 5], [5, 4]]),
+    )
+    found = set()
+    for here, there in itertools.product(itertools.permutations(range(4)), repeat=2):
+        pairs = match_points(a[list(here)], b[list(there)], 2).tolist()
+        found.add(frozenset((here[i], there[j]) for i, j in pairs))
+    assert len(found) == 1
