@@ -15,6 +15,7 @@ from regdata.cli_segment import segment
 from regdata.cli_train_segmentation import train_segmentation
 from regdata.cli_transform import export_transform, import_transform
 from regdata.cli_warp import warp, warp_geojson, warp_points
+from regdata.cli_validate import validate
 from regdata.errors import RegdataError
 
 _PATH = click.Path(path_type=Path)
@@ -126,6 +127,7 @@ def demo(folder: Path, size: int, seed: int, device: str) -> None:
 main.add_command(build)
 main.add_command(relabel)
 main.add_command(export)
+main.add_command(validate)
 main.add_command(evaluate_segmentation)
 main.add_command(segment)
 main.add_command(models)

@@ -24,10 +24,13 @@ SEE_ALL = {
     "regdata/cli_evaluate.py",
     "regdata/cli_register.py",
     "regdata/cli_train_segmentation.py",
+    "regdata/cli_validate.py",
     "regdata/label_images.py",
     "regdata/registering.py",
     "regdata/relabel.py",
     "regdata/report.py",
+    "regdata/validate.py",
+    "regdata/validation_legacy.py",
     "regdata/watch.py",
 }
 MAX_MODULE, MAX_FUNCTION = 300, 60

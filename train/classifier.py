@@ -1,7 +1,9 @@
 """From files of labelled cells to a saved token classifier."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from regdata.dataset import CellDataset, read_dataset
 from regdata.errors import RegdataError
 from regdata.train.fit import FitSettings, fit
 from regdata.train.report import Epoch, FitReport
-from regdata.train.splits import split_groups
+from regdata.train.splits import Split, split_groups
 
 
 def train_classifier(
@@ -52,24 +54,70 @@ def train_classifier(
     weights = None
     if settings.weights == "label_probability":
         weights = np.concatenate([weights_of(d) for d in datasets])
-    network, report = fit(tokens, labels, first.classes, split, settings, progress, weights)
+    cells = TrainingCells(tokens, labels, first.classes, split, weights)
+    network = str(first.about["model"]["name"]), str(first.about["model"]["sha256"])
+    files = [path.name for path in paths]
+    classifier, report = fit_classifier(cells, network, settings, files, progress)
+    save_classifier(output, classifier)
+    return report
+
+
+@dataclass(frozen=True)
+class TrainingCells:
+    """Cells with their labels, and which of them validate.
+
+    Attributes
+    ----------
+    tokens
+        (N, D).
+    labels
+        (N,) index into `classes`; anything for cells in neither part of the split.
+    weights
+        (N,) how much each counts; None for all the same.
+    """
+
+    tokens: NDArray[np.floating[Any]]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    split: Split
+    weights: NDArray[np.float32] | None = None
+
+
+def fit_classifier(
+    cells: TrainingCells,
+    network: tuple[str, str],
+    settings: FitSettings,
+    files: Sequence[str],
+    progress: Callable[[Epoch], None] | None = None,
+) -> tuple[Classifier, FitReport]:
+    """Fit a classifier to cells in memory.
+
+    Parameters
+    ----------
+    network
+        Name and sha256 of the network the tokens are of.
+    files
+        Where the cells came from, for its description.
+    """
+    head, report = fit(
+        cells.tokens, cells.labels, cells.classes, cells.split, settings, progress, cells.weights
+    )
     info = ClassifierInfo(
-        classes=first.classes,
-        token_width=tokens.shape[1],
+        classes=cells.classes,
+        token_width=cells.tokens.shape[1],
         hidden=settings.hidden,
         dropout=settings.dropout,
-        model_name=str(first.about["model"]["name"]),
-        model_sha256=str(first.about["model"]["sha256"]),
+        model_name=network[0],
+        model_sha256=network[1],
         mean=tuple(report.mean.tolist()),
         std=tuple(report.std.tolist()),
         training={
             **report.to_dict(),
             "settings": settings.model_dump(mode="json"),
-            "files": [path.name for path in paths],
+            "files": list(files),
         },
     )
-    save_classifier(output, Classifier(network, info))
-    return report
+    return Classifier(head, info), report
 
 
 def group_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
