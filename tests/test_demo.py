@@ -77,7 +77,7 @@ def test_the_page_says_the_numbers(tmp_path: Path) -> None:
         "counts": {"negative": 1000, "<b>": 234},
         "correlation": 0.8,
         "registration_error_um": {"median": 0.51, "p90": 1.2},
-        "labels": {"detected": 0.9, "precision": 0.987, "recall": 0.8},
+        "labels": {"detected": 0.9, "precision": 0.987, "recall": 0.8, "unknown": 0.037},
         "training": {"best": {"auroc": 0.931}},
         "scores": {
             "images": 4,
