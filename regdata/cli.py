@@ -14,8 +14,8 @@ from regdata.cli_relabel import relabel
 from regdata.cli_segment import segment
 from regdata.cli_train_segmentation import train_segmentation
 from regdata.cli_transform import export_transform, import_transform
-from regdata.cli_warp import warp, warp_geojson, warp_points
 from regdata.cli_validate import validate
+from regdata.cli_warp import warp, warp_geojson, warp_points
 from regdata.errors import RegdataError
 
 _PATH = click.Path(path_type=Path)

@@ -276,7 +276,10 @@ def _gaps(
 
 
 def _annotated(seen: Sequence[Seen], classes: ClassMap) -> list[Classified]:
-    return [Classified(s.image.slide, s.image.points_xy, _merged(s.image, classes)) for s in seen]
+    return [
+        Classified(s.image.slide, s.image.points_xy, kinds, np.ones(len(kinds)))
+        for s, kinds in ((s, _merged(s.image, classes)) for s in seen)
+    ]
 
 
 def _classified(seen: Sequence[Seen], guesses: Sequence[Guess]) -> list[list[Classified]]:

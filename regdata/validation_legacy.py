@@ -26,13 +26,13 @@ class Classified:
     label
         (N,) class, below 0 for nuclei without a name.
     score
-        (N,) of a prediction.
+        (N,) of a prediction; of an annotation it plays no part.
     """
 
     slide: str
     xy: NDArray[np.float64]
     label: NDArray[np.int64]
-    score: NDArray[np.floating] | None = None
+    score: NDArray[np.floating]
 
 
 def legacy_scores(

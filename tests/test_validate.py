@@ -128,7 +128,7 @@ def test_a_head_never_sees_what_it_is_scored_on(crossed: bool) -> None:
 
 
 def test_too_few_slides(world: dict[str, Any]) -> None:
-    with pytest.raises(RegdataError, match="images of 2 slides or more .* found 1"):
+    with pytest.raises(RegdataError, match=r"images of 2 slides or more .* found 1"):
         run(part_of(4, 1, 1), part_of(2, 2, 2))
     with pytest.raises(RegdataError, match="images of 3 slides or more"):
         run(None, part_of(4, 2, 1))
