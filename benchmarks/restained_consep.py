@@ -69,6 +69,7 @@ def build_one(image: Annotated, folder: Path) -> Path:
             markers=("CD45",),
             classes={"inflammatory": ("CD45",)},
             he_mpp=MPP,
+            overwrite=True,
         )
     )
     return output

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from regdata.cellvit.classifier import load_classifier
 from regdata.cellvit.plan import Tiling
 from regdata.cellvit.segment import SegmentSettings, segment_image
 from regdata.cellvit.weights import load_model
 from regdata.errors import RegdataError
-from regdata.eval.classes import map_classes
+from regdata.eval.classes import ClassMap, map_classes
 from regdata.eval.evaluate import Prediction, evaluate
+from regdata.eval.found import FoundImage, found_image
 from regdata.eval.score import Conventions, Scores
 from regdata.eval.sets import AnnotatedImage, AnnotatedSet
 from regdata.progress import Progress, silent
@@ -37,6 +39,28 @@ class EvaluationSettings:
     conventions: Conventions = field(default_factory=Conventions)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores with the cells they came from.
+
+    Attributes
+    ----------
+    annotated
+        Names of the set's classes, in its order; see `classes` for the scored ones.
+    network, network_sha256, training
+        What found the cells, and what is known of how the classifier was trained.
+    """
+
+    scores: Scores
+    images: tuple[FoundImage, ...]
+    classes: ClassMap
+    annotated: tuple[str, ...]
+    classified: tuple[str, ...]
+    network: str
+    network_sha256: str
+    training: Mapping[str, Any]
+
+
 def evaluate_classifier(
     classifier: Path,
     annotated: AnnotatedSet,
@@ -50,21 +74,50 @@ def evaluate_classifier(
     RegdataError
         The classifier belongs to another network, or its classes do not map to the set's.
     """
+    return evaluate_cells(classifier, annotated, settings, progress).scores
+
+
+def evaluate_cells(
+    classifier: Path,
+    annotated: AnnotatedSet,
+    settings: EvaluationSettings | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Do the same as `evaluate_classifier`, and keep every cell with its contour.
+
+    Raises
+    ------
+    RegdataError
+        As `evaluate_classifier`.
+    """
     settings = settings or EvaluationSettings()
     trained = load_classifier(classifier)
     model = load_model(settings.model, settings.device)
     trained.require_model(model.sha256, model.config.name, model.config.token_width)
     classes = map_classes(trained.info.classes, annotated.classes, settings.mapping)
-    done = 0
+    radius_um = settings.conventions.radius_um
+    kept: list[FoundImage] = []
 
     def predict(image: AnnotatedImage) -> Prediction:
-        nonlocal done
-        slide = image.opened().with_mpp(annotated.mpp_of(image))
+        mpp = annotated.mpp_of(image)
+        slide = image.opened().with_mpp(mpp)
         if not slide.is_rgb:
             raise RegdataError(f"{image.path} is not an RGB picture; expected H&E")
         cells = segment_image(slide, model, _EXACTLY)
-        done += 1
-        progress(done / len(annotated.images))
-        return Prediction(cells.xy, trained.predict(cells.tokens))
+        found = Prediction(cells.xy, trained.predict(cells.tokens))
+        outlines = cells.vertices, cells.offsets
+        kept.append(found_image(image, found, classes, mpp, radius_um, outlines))
+        progress(len(kept) / len(annotated.images))
+        return found
 
-    return evaluate(annotated, predict, classes, settings.conventions)
+    scores = evaluate(annotated, predict, classes, settings.conventions)
+    return Evaluation(
+        scores,
+        tuple(kept),
+        classes,
+        annotated.classes,
+        trained.info.classes,
+        model.config.name,
+        model.sha256,
+        trained.info.training,
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from regdata.cli_build import build
+from regdata.cli_eval import agree, compare, evaluate
 from regdata.cli_evaluate import evaluate_segmentation
 from regdata.cli_export import export
 from regdata.cli_label_images import label_images
@@ -71,47 +72,6 @@ def train(datasets: tuple[Path, ...], output: Path, overwrite: bool, **chosen: o
 
 
 @main.command()
-@click.argument("classifier", type=_PATH)
-@click.option("--images", type=_PATH, help="Folder of images (with --points) or the image.")
-@click.option("--points", type=_PATH, help="Folder with <image name>.csv: x,y,class.")
-@click.option("--geojson", type=_PATH, help="QuPath export of one image (with --images).")
-@click.option("--nucls", type=_PATH, help="Folder in the layout of NuCLS.")
-@click.option("--mpp", type=float, default=0.25, show_default=True, help="Of --images.")
-@click.option("--map", "mapping", multiple=True, help="CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS].")
-@click.option("--radius", type=float, default=3.75, show_default=True, help="µm.")
-@click.option("--model", type=_PATH, help="Network weights; built-in by default.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("-o", "--output", type=_PATH, help="Also write the scores as JSON.")
-def evaluate(
-    classifier: Path,
-    mapping: tuple[str, ...],
-    radius: float,
-    model: Path | None,
-    device: str,
-    output: Path | None,
-    **sources: object,
-) -> None:
-    """Score a classifier against nuclei that people annotated."""
-    from regdata.eval.load import SetOptions, load_set, parse_mapping
-    from regdata.eval.run import EvaluationSettings, evaluate_classifier
-    from regdata.eval.score import Conventions
-    from regdata.eval.table import table
-    from regdata.progress import bar
-    from regdata.rundir import write_json
-
-    annotated = load_set(SetOptions(**sources))  # type: ignore[arg-type]
-    settings = EvaluationSettings(
-        model, device, parse_mapping(mapping), Conventions(radius_um=radius)
-    )
-    with bar("evaluate") as progress:
-        scores = evaluate_classifier(classifier, annotated, settings, progress)
-    click.echo(table(scores))
-    if output is not None:
-        write_json(output, {"classifier": str(classifier), **scores.to_dict()})
-        click.echo(f"{output}: scores written")
-
-
-@main.command()
 @click.argument("folder", type=_PATH)
 @click.option("--size", type=click.IntRange(1024), default=4096, show_default=True, help="Pixels.")
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -128,6 +88,9 @@ main.add_command(build)
 main.add_command(relabel)
 main.add_command(export)
 main.add_command(validate)
+main.add_command(evaluate)
+main.add_command(agree)
+main.add_command(compare)
 main.add_command(evaluate_segmentation)
 main.add_command(segment)
 main.add_command(models)

@@ -21,6 +21,7 @@ SEE_ALL = {
     "regdata/measuring.py",
     "regdata/pipeline.py",
     "regdata/cli.py",
+    "regdata/cli_eval.py",
     "regdata/cli_evaluate.py",
     "regdata/cli_register.py",
     "regdata/cli_train_segmentation.py",

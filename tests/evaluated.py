@@ -1,0 +1,68 @@
+"""Evaluations and labelled files in memory, as the tests of the pages take them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.eval.classes import map_classes
+from regdata.eval.evaluate import Prediction, evaluate
+from regdata.eval.found import FoundImage, found_image
+from regdata.eval.run import Evaluation
+from regdata.eval.score import Conventions
+from regdata.eval.sets import AnnotatedImage, AnnotatedSet
+
+CLASSES = ("negative", "lymphocyte")
+SIDE, MPP, RADIUS_UM = 256, 0.25, 3.75
+
+
+def square(xy: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Contours of four corners around each point, and their offsets."""
+    corners = np.array([[-8, -8], [8, -8], [8, 8], [-8, 8]])
+    vertices = (xy[:, None] + corners).reshape(-1, 2).astype(np.float32)
+    return vertices, np.arange(len(xy) + 1) * 4
+
+
+def scattered(
+    folder: Path, seed: int = 0, images: int = 3, nuclei: int = 30, right: float = 0.8
+) -> tuple[AnnotatedSet, dict[str, Prediction]]:
+    """Images of noise with annotated points; most are found, two in each image in vain."""
+    rng = np.random.default_rng(seed)
+    made, predicted = [], {}
+    for i in range(images):
+        path = folder / f"field_{i}.png"
+        cv2.imwrite(str(path), rng.integers(120, 255, (SIDE, SIDE, 3)).astype(np.uint8))
+        xy = rng.uniform(10, SIDE - 10, (nuclei, 2))
+        labels = rng.integers(0, 2, nuclei)
+        labels[0] = -1
+        made.append(AnnotatedImage(path, xy, labels, f"slide_{i // 2}", split="test"))
+        found = np.concatenate([xy[:-3] + rng.normal(0, 1, (nuclei - 3, 2)), [[3, 3], [250, 4]]])
+        sure = np.clip(rng.normal(right, 0.25, len(found)), 0.02, 0.98)
+        truth = np.concatenate([np.maximum(labels[:-3], 0), [1, 0]])
+        other = np.where(truth == 1, sure, 1 - sure)
+        predicted[path.stem] = Prediction(found, np.stack([1 - other, other], 1).astype(np.float32))
+    return AnnotatedSet(tuple(made), CLASSES, MPP), predicted
+
+
+def evaluation(folder: Path, **how: float) -> Evaluation:
+    """Such images scored, with the cells they came from."""
+    annotated, predicted = scattered(folder, **how)  # type: ignore[arg-type]
+    classes = map_classes(CLASSES, CLASSES)
+    scores = evaluate(
+        annotated, lambda image: predicted[image.name], classes, Conventions(draws=50)
+    )
+    images = tuple(
+        found_image(image, p, classes, MPP, RADIUS_UM, square(p.xy))
+        for image in annotated.images
+        for p in [predicted[image.name]]
+    )
+    return Evaluation(scores, images, classes, CLASSES, CLASSES, "tiny", "ab" * 32, {"epochs": 3})
+
+
+def points_only(truth: NDArray[np.float64], found: NDArray[np.float64]) -> FoundImage:
+    """One class, no picture."""
+    image = AnnotatedImage(Path("a.png"), truth, np.zeros(len(truth), np.int64), "a")
+    chance = np.ones((len(found), 1), np.float32)
+    one = map_classes(("cell",), ("cell",))
+    return found_image(image, Prediction(found, chance), one, MPP, RADIUS_UM)
