@@ -196,6 +196,10 @@ def _confusion(evaluation: Evaluation) -> str:
     )
 
 
+_NO_SCORES = ("conventions", "chance", "warning", "classification", "confusion", "case")
+_LEVELS = ("per_class", "classes", "types", "f1_type")
+
+
 def _presets(told: Told) -> Iterator[str]:
     yield heading("By other conventions", 3)
     rows = [(name, preset_line(result)) for name, result in told.presets.items()]
@@ -206,26 +210,28 @@ def _presets(told: Told) -> Iterator[str]:
 
 
 def preset_line(result: Mapping[str, Any]) -> str:
-    """The numbers of a preset's result in a line, by the names it gives them.
+    """Every F1 of a preset's result in a line, by the names it gives them, and mean chance.
 
     Examples
     --------
-    >>> preset_line({"mF1": 0.5, "chance": {"mF1": 0.1}})
-    'mF1 0.5000'
+    >>> preset_line({"per_class": {"CD3": {"f1": 0.6, "tp": 3}}, "mF1": 0.5})
+    'CD3 f1 0.600, mF1 0.500'
     """
-    skip = ("conventions", "chance", "warning", "classification", "confusion", "case")
     told = []
 
-    def walk(name: str, value: Any) -> None:
+    def walk(path: tuple[str, ...], value: Any) -> None:
         if isinstance(value, Mapping):
             for key, inner in value.items():
-                if key not in skip:
-                    walk(f"{name} {key}".strip(), inner)
-        elif isinstance(value, float):
-            told.append(f"{name} {value:.4f}")
+                if key not in _NO_SCORES:
+                    walk((*path, key), inner)
+        elif isinstance(value, float) and any("f1" in part.lower() for part in path):
+            name = " ".join(part for part in path if part not in _LEVELS)
+            told.append(f"{name} {value:.3f}")
 
-    walk("", result)
-    return ", ".join(told) or "nothing is defined"
+    walk((), result)
+    chance = (result.get("chance") or {}).get("mean_f1")
+    tail = "" if chance is None else f" (chance {chance:.3f} in the mean)"
+    return (", ".join(told) or "nothing is defined") + tail
 
 
 def _provenance(evaluation: Evaluation, told: Told) -> Iterator[str]:
