@@ -21,6 +21,13 @@ _PATH = click.Path(path_type=Path)
 @click.option("--mpp", type=float, default=0.25, show_default=True, help="Of --images, or --set.")
 @click.option("--map", "mapping", multiple=True, help="CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS].")
 @click.option("--radius", type=float, default=3.75, show_default=True, help="µm.")
+@click.option(
+    "--resample",
+    type=click.Choice(["slide", "image"]),
+    default="slide",
+    show_default=True,
+    help="What intervals draw.",
+)
 @click.option("--preset", multiple=True, help="Also by conventions of ocelot, hovernet, ...")
 @click.option("--model", type=_PATH, help="Network weights; built-in by default.")
 @click.option("--device", default="auto", show_default=True)
@@ -31,6 +38,7 @@ def evaluate(
     classifier: Path,
     mapping: tuple[str, ...],
     radius: float,
+    resample: Literal["slide", "image"],
     preset: tuple[str, ...],
     model: Path | None,
     device: str,
@@ -55,7 +63,7 @@ def evaluate(
     if folder is not None and folder.exists() and not folder.is_dir():
         raise RegdataError(f"{folder} is a file; -o takes a folder, or the name of a .json")
     annotated = load_set(SetOptions(**sources))
-    how = Conventions(radius_um=radius)
+    how = Conventions(radius_um=radius, resample=resample)
     settings = EvaluationSettings(model, device, parse_mapping(mapping), how)
     with bar("evaluate") as progress:
         found = evaluate_cells(classifier, annotated, settings, progress)

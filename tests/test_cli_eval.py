@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from exported import he_facts, write_labelled
 from simulated import SimulatedPair
 
 from regdata.cli import main
+from regdata.errors import RegdataError
 from regdata.eval import run as stage
 
 
@@ -89,3 +91,19 @@ def test_agree(pair: SimulatedPair, perfect_segment: object, tmp_path: Path) -> 
     assert content == json.loads((tmp_path / "page/agreement.json").read_text())
     assert content["readers"][0]["unknown"] > 0
     assert (tmp_path / "page/index.html").exists()
+
+
+def test_intervals_draw_slides_unless_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def stop(_: object, __: object, settings: Any, *___: object) -> None:
+        asked.append(settings.conventions.resample)
+        raise RegdataError("enough")
+
+    monkeypatch.setattr("regdata.eval.run.evaluate_cells", stop)
+    monkeypatch.setattr("regdata.eval.load.load_set", lambda _: None)
+    for more in ([], ["--resample", "image"]):
+        CliRunner().invoke(main, ["evaluate", "c.pt", "--set", "nucls:x", *more])
+    assert asked == ["slide", "image"]
