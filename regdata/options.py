@@ -122,8 +122,15 @@ class LabelOptions(BaseModel):
 
 
 def quoted(name: str) -> str:
-    """A marker's name as a rule takes it: in quotes if it holds more than letters and digits."""
-    return name if name.replace("_", "").isalnum() else f'"{name}"'
+    """A marker's name as a rule takes it: in quotes unless it is a plain word.
+
+    Examples
+    --------
+    >>> quoted("CD3"), quoted("PD-1 (a)"), quoted("or")
+    ('CD3', '"PD-1 (a)"', '"or"')
+    """
+    plain = name.replace("_", "").isalnum() and name.lower() not in ("and", "or", "not")
+    return name if plain else f'"{name}"'
 
 
 class BuildOptions(LabelOptions):
