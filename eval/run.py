@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from regdata.cells import CellTable
 from regdata.cellvit.classifier import load_classifier
 from regdata.cellvit.plan import Tiling
 from regdata.cellvit.segment import SegmentSettings, segment_image
-from regdata.cellvit.weights import load_model
+from regdata.cellvit.weights import Model, load_model
 from regdata.errors import RegdataError
 from regdata.eval.classes import ClassMap, map_classes
 from regdata.eval.evaluate import Prediction, evaluate
@@ -100,10 +101,7 @@ def evaluate_cells(
 
     def predict(image: AnnotatedImage) -> Prediction:
         mpp = annotated.mpp_of(image)
-        slide = image.opened().with_mpp(mpp)
-        if not slide.is_rgb:
-            raise RegdataError(f"{image.path} is not an RGB picture; expected H&E")
-        cells = segment_image(slide, model, _EXACTLY)
+        cells = find_cells(image, mpp, model)
         found = Prediction(cells.xy, trained.predict(cells.tokens))
         outlines = cells.vertices, cells.offsets
         kept.append(found_image(image, found, classes, mpp, radius_um, outlines))
@@ -121,3 +119,17 @@ def evaluate_cells(
         model.sha256,
         trained.info.training,
     )
+
+
+def find_cells(image: AnnotatedImage, mpp: float, model: Model) -> CellTable:
+    """The nuclei of an annotated image, in its pixels.
+
+    Raises
+    ------
+    RegdataError
+        It is no RGB picture.
+    """
+    slide = image.opened().with_mpp(mpp)
+    if not slide.is_rgb:
+        raise RegdataError(f"{image.path} is not an RGB picture; expected H&E")
+    return segment_image(slide, model, _EXACTLY)

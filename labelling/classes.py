@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.dataset import UNKNOWN
 from regdata.labelling.reasons import bit, first
 from regdata.labelling.rules import Rule
 
-NEGATIVE, UNKNOWN = "negative", "unknown"
+NEGATIVE = "negative"
 
 
 def decide(

@@ -6,11 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regdata.errors import RegdataError
+from regdata.options import OPERATORS, RESERVED
 
-RESERVED = ("negative", "unknown")
-"""Labels every file has."""
-WORDS = {"not": "not", "and": "and", "or": "or"}
-"""Operators that are words, in any case."""
 _SIGNS = {"~": "not", "!": "not", "&": "and", "|": "or", ",": "or", "(": "(", ")": ")"}
 _DEEPEST = 50
 _TOKEN = re.compile(
@@ -119,7 +116,8 @@ class _Parser:
             elif kind == "sign":
                 yield _Token(_SIGNS[token], token, at)
             else:
-                yield _Token(WORDS.get(token.lower(), "name"), token, at)
+                word = token.lower()
+                yield _Token(word if word in OPERATORS else "name", token, at)
         yield _Token("end", "", end)
 
     def _error(self, what: str, at: int) -> RegdataError:

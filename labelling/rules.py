@@ -7,7 +7,8 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.labelling.rule_text import WORDS, Definition, Term, read_definitions
+from regdata.labelling.rule_text import Definition, Term, read_definitions
+from regdata.options import quoted
 
 _BINDS = {"or": 0, "and": 1, "not": 2, "marker": 2}
 
@@ -111,12 +112,6 @@ class Rule:
         if self.kind == "not":
             return f"~{inner[0]}"
         return (" & " if self.kind == "and" else " | ").join(inner)
-
-
-def quoted(name: str) -> str:
-    """A name as it is written in a rule: in quotes where it would not be read as one word."""
-    plain = name and not set(name) & set("()&|,!~=\"'") and not any(map(str.isspace, name))
-    return name if plain and name.lower() not in WORDS else '"' + name.replace('"', '""') + '"'
 
 
 def negation(part: Rule) -> Rule:

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.build_output import LabelledNuclei, write_labelled
+from regdata.build_output import LabelledNuclei, show, write_labelled
 from regdata.cells import FLAGS, CellTable
-from regdata.cells_geojson import write_cells_geojson
-from regdata.cellvit.classifier import kinds_of, naming
-from regdata.cellvit.segment import SegmentSettings
+from regdata.cellvit.classifier import kinds_of
 from regdata.cellvit.weights import Model, load_model
-from regdata.dataset import UNKNOWN, read_about, read_outlines
+from regdata.dataset import UNKNOWN, read_outlines
 from regdata.errors import RegdataError
 from regdata.labelled import check_options, class_rules
 from regdata.labelling.classes import NEGATIVE
@@ -32,15 +30,14 @@ from regdata.mask_slide import Found, Mask, examine, open_masks
 from regdata.measuring import load_measured, save_measured
 from regdata.open import open_slide
 from regdata.pair import Pair, slide_facts
-from regdata.pipeline import segment_nuclei
+from regdata.pipeline import cells_key, segment_nuclei
 from regdata.progress import bar
-from regdata.qc import Aligned, count_labels, look, write_pictures
-from regdata.report import load_build, write_report
+from regdata.qc import Aligned, count_labels
 from regdata.rundir import RunDirectory, Stages, file_identity, read_json, stage_key, write_json
 from regdata.slide import Slide
 
 # Raised when a stage computes something else from the same inputs, so that no old result is kept.
-_VERSIONS = {"masks": 1, "cells": 2, "measure": 1, "label": 1}
+_VERSIONS = {"masks": 1, "measure": 1, "label": 1}
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def open_bench(options: MaskOptions) -> _Bench:
 def _keys(bench: _Bench, options: MaskOptions) -> dict[str, str]:
     """Per stage a hash of all that its result depends on."""
     masks = bench.identity["masks"]
-    keys = cell_keys(bench.model, bench.identity["he"])
+    keys = {"cells": cells_key(bench.model, bench.identity["he"])}
     for name, mask in bench.masks.items():
         channel = [*mask.slide.channels, name]
         keys[f"mask {name}"] = stage_key(masks=masks, of=channel, version=_VERSIONS["masks"])
@@ -154,20 +151,6 @@ def _keys(bench: _Bench, options: MaskOptions) -> dict[str, str]:
         version=_VERSIONS["label"],
     )
     return keys
-
-
-def cell_keys(model: Model, he: Any) -> dict[str, str]:
-    """The key of the stage that finds nuclei."""
-    settings = asdict(SegmentSettings())
-    return {
-        "cells": stage_key(
-            he=he,
-            model=model.sha256,
-            kinds=naming(model),
-            settings=settings,
-            version=_VERSIONS["cells"],
-        )
-    }
 
 
 def _examined(name: str, bench: _Bench, stages: Stages) -> Found:
@@ -208,24 +191,12 @@ def _label(
 
     labelled = stages.result("label", "labelled.h5", make)
     counts = count_labels(labelled, (*map(str, about["classes"]), UNKNOWN))
-    _show(bench, labelled, options, _doubts(options, found, counts))
+    masks = {name: mask.over(bench.he) for name, mask in bench.masks.items()}
+    aligned = Aligned(bench.he, None, masks, {}, bench.step)
+    show(options.output, aligned, labelled, _doubts(options, found, counts))
     write_json(stages.run.path / "summary.json", counts)
     stages.publish(labelled, options.output)
     return counts
-
-
-def _show(bench: _Bench, labelled: Path, options: MaskOptions, warnings: list[str]) -> None:
-    """Write what lies beside the file for people: GeoJSON, pictures and the report."""
-    stem, folder = options.output.stem, options.output.parent
-    classes = (*map(str, read_about(labelled)["classes"]), UNKNOWN)
-    write_cells_geojson(folder / f"{stem}.cells.geojson.gz", labelled, "label", classes)
-    masks = {name: mask.over(bench.he) for name, mask in bench.masks.items()}
-    aligned = Aligned(bench.he, None, masks, {}, bench.step)
-    seen = look(aligned, labelled)
-    write_pictures(folder / "qc", stem, aligned, labelled, seen)
-    with bar("report") as progress:
-        made = load_build(labelled, options.output.name, aligned, seen, warnings=warnings)
-        write_report(folder / "qc" / f"{stem}.html", made, progress)
 
 
 def _red_cells(bench: _Bench, cells: CellTable, stages: Stages) -> Measured:

@@ -14,8 +14,7 @@ from regdata.labelling.measure import Measured
 from regdata.options import BuildOptions
 from regdata.progress import Progress, bar
 from regdata.qc import Aligned, count_labels, look, write_pictures
-from regdata.registration.quality_table import read_table
-from regdata.registration.quality_verdict import Verdict, verdict
+from regdata.registration.quality_verdict import Verdict
 from regdata.report import load_build, write_report
 from regdata.rundir import Stages, write_json
 
@@ -63,34 +62,41 @@ def finish(
     aligned: Aligned,
     labelled: Path,
     stages: Stages,
-    warnings: Sequence[str] = (),
+    judged: Verdict,
+    warnings: Sequence[str],
 ) -> dict[str, int]:
     """Write what lies beside the labelled file, then give the file its name.
 
     Parameters
     ----------
+    judged
+        The verdict over the registration's tiles.
     warnings
         What a person should know before trusting the labels, a sentence each.
     """
-    stem, folder = options.output.stem, options.output.parent
-    classes = (*classes_of(labelled), UNKNOWN)
-    write_cells_geojson(folder / f"{stem}.cells.geojson.gz", labelled, "label", classes)
-    seen = look(aligned, labelled)
-    write_pictures(folder / "qc", stem, aligned, labelled, seen)
-    judged = judgement(stages)
-    with bar("report") as progress:
-        made = load_build(labelled, options.output.name, aligned, seen, judged, warnings)
-        write_report(folder / "qc" / f"{stem}.html", made, progress)
-    counts = count_labels(labelled, classes)
+    show(options.output, aligned, labelled, warnings, judged)
+    counts = count_labels(labelled, (*classes_of(labelled), UNKNOWN))
     write_json(stages.run.path / "summary.json", counts)
     stages.publish(labelled, options.output)
     return counts
 
 
-def judgement(stages: Stages) -> Verdict | None:
-    """The verdict over the registration's tiles, if there was a registration."""
-    tiles = stages.run.path / "quality.csv"
-    return verdict(read_table(tiles)) if tiles.exists() else None
+def show(
+    output: Path,
+    aligned: Aligned,
+    labelled: Path,
+    warnings: Sequence[str],
+    judged: Verdict | None = None,
+) -> None:
+    """Write what lies beside an output for people: GeoJSON, pictures and the report."""
+    stem, folder = output.stem, output.parent
+    classes = (*classes_of(labelled), UNKNOWN)
+    write_cells_geojson(folder / f"{stem}.cells.geojson.gz", labelled, "label", classes)
+    seen = look(aligned, labelled)
+    write_pictures(folder / "qc", stem, aligned, labelled, seen)
+    with bar("report") as progress:
+        made = load_build(labelled, output.name, aligned, seen, judged, warnings)
+        write_report(folder / "qc" / f"{stem}.html", made, progress)
 
 
 def classes_of(labelled: Path) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from regdata.build_masks import MaskSummary, cell_keys, label_cells
+from regdata.build_masks import MaskSummary, label_cells
 from regdata.cells import FLAGS, CellTable
 from regdata.cellvit.classifier import apply_classifier, choose_classifier, kinds_of
 from regdata.cellvit.journal import Journal
@@ -27,6 +27,7 @@ from regdata.mask_options import SegPathOptions
 from regdata.mask_output import name_codes, one_sided
 from regdata.mask_slide import Mask
 from regdata.options import quoted
+from regdata.pipeline import cells_key
 from regdata.progress import bar
 from regdata.qc import count_labels
 from regdata.rundir import RunDirectory, Stages, read_json, stage_key, write_json
@@ -129,7 +130,7 @@ def _keys(found: _Set) -> dict[str, str]:
     """Per stage a hash of all that its result depends on."""
     names = [image.stem for image in found.images]
     he = [names, _changed([image.he for image in found.images]), found.options.he_mpp]
-    keys = cell_keys(found.model, he)
+    keys = {"cells": cells_key(found.model, he)}
     keys["label"] = stage_key(
         of=keys,
         masks=_changed([image.mask for image in found.images]),

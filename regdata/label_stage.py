@@ -11,9 +11,9 @@ from regdata.build_output import LabelledNuclei, finish, write_labelled
 from regdata.cells import FLAGS, OUTSIDE_IF, CellTable
 from regdata.cellvit.classifier import kinds_of
 from regdata.cellvit.weights import Model
-from regdata.dataset import read_outlines
+from regdata.dataset import UNKNOWN, read_outlines
 from regdata.labelled import class_rules, label_columns, thresholds
-from regdata.labelling.classes import NEGATIVE, UNKNOWN
+from regdata.labelling.classes import NEGATIVE
 from regdata.labelling.labels import Nuclei
 from regdata.labelling.mask_overlap import mask_overlaps
 from regdata.labelling.measure import Measured, Signal
@@ -94,7 +94,8 @@ def label(found: Found, options: BuildOptions, stages: Stages) -> dict[str, int]
             write_labelled(path, made, about, progress)
 
     labelled = stages.result("label", "labelled.h5", make)
-    return finish(options, aligned, labelled, stages, doubts(options, found.channels, {}))
+    warnings = doubts(options, found.channels, {})
+    return finish(options, aligned, labelled, stages, found.registered.verdict, warnings)
 
 
 def place(

@@ -12,10 +12,9 @@ from regdata.labelling.histogram import Histogram
 from regdata.labelling.labels import LabelRule, Marker, Nuclei, label_nuclei
 from regdata.labelling.methods import parse_method
 from regdata.labelling.rules import Rule, parse_rules
-from regdata.labelling.rules import quoted as in_quotes
 from regdata.labelling.threshold import Nuclei as Pooled
 from regdata.labelling.threshold import Threshold, find_threshold
-from regdata.options import AUTO, LabelOptions
+from regdata.options import AUTO, LabelOptions, quoted
 
 
 def class_rules(options: LabelOptions, markers: Sequence[str]) -> dict[str, Rule]:
@@ -26,8 +25,8 @@ def class_rules(options: LabelOptions, markers: Sequence[str]) -> dict[str, Rule
     RegdataError
         A rule cannot be read, names an unknown marker or goes round in a circle.
     """
-    classes = options.classes or {name: in_quotes(name) for name in markers}
-    return parse_rules([f"{in_quotes(name)} = {rule}" for name, rule in classes.items()], markers)
+    classes = options.classes or {name: quoted(name) for name in markers}
+    return parse_rules([f"{quoted(name)} = {rule}" for name, rule in classes.items()], markers)
 
 
 def check_options(options: LabelOptions, markers: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What builds from masks share: refusing to replace a file, and finishing it."""
+"""What builds from masks share when they finish a file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

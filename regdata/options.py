@@ -9,6 +9,8 @@ from regdata.errors import RegdataError
 
 RESERVED = ("negative", "unknown")
 """Labels every file has."""
+OPERATORS = ("not", "and", "or")
+"""Words that are no names in a rule, in any case."""
 COMPARTMENTS = ("nucleus", "ring")
 AUTO = "auto"
 
@@ -122,15 +124,15 @@ class LabelOptions(BaseModel):
 
 
 def quoted(name: str) -> str:
-    """A marker's name as a rule takes it: in quotes unless it is a plain word.
+    """A name as it is written in a rule: in quotes where it would not be read as one word.
 
     Examples
     --------
     >>> quoted("CD3"), quoted("PD-1 (a)"), quoted("or")
     ('CD3', '"PD-1 (a)"', '"or"')
     """
-    plain = name.replace("_", "").isalnum() and name.lower() not in ("and", "or", "not")
-    return name if plain else f'"{name}"'
+    plain = name and not set(name) & set("()&|,!~=\"'") and not any(map(str.isspace, name))
+    return name if plain and name.lower() not in OPERATORS else '"' + name.replace('"', '""') + '"'
 
 
 class BuildOptions(LabelOptions):

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from regdata.cellvit.classifier import apply_classifier, choose_classifier, kinds_of, naming
 from regdata.cellvit.journal import Journal
@@ -111,13 +112,7 @@ def _keys(pair: Pair, model: Model, options: BuildOptions) -> dict[str, str]:
     he, if_ = pair.identity["he"], pair.identity["if"]
     keys = {
         "register": stage_key(he=he, if_=if_, dapi=pair.dapi, version=_VERSIONS["register"]),
-        "cells": stage_key(
-            he=he,
-            model=model.sha256,
-            kinds=naming(model),
-            settings=asdict(SegmentSettings()),
-            version=_VERSIONS["cells"],
-        ),
+        "cells": cells_key(model, he),
     }
     nuclear = pair.if_.channels[pair.dapi]
     for name, channel in {nuclear: pair.dapi, **pair.markers}.items():
@@ -138,6 +133,17 @@ def _keys(pair: Pair, model: Model, options: BuildOptions) -> dict[str, str]:
         version=_VERSIONS["label"],
     )
     return keys
+
+
+def cells_key(model: Model, he: Any) -> str:
+    """The key of the stage that finds nuclei; `he` is the identity of the H&E."""
+    return stage_key(
+        he=he,
+        model=model.sha256,
+        kinds=naming(model),
+        settings=asdict(SegmentSettings()),
+        version=_VERSIONS["cells"],
+    )
 
 
 def segment_nuclei(pair: Pair, model: Model, stages: Stages) -> Path:

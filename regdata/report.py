@@ -13,7 +13,8 @@ from regdata.atomic import replacing
 from regdata.dataset import read_about, read_outlines
 from regdata.errors import RegdataError
 from regdata.labelling.reasons import REASONS
-from regdata.labelling.rules import Rule, parse_rules, quoted
+from regdata.labelling.rules import Rule, parse_rules
+from regdata.options import quoted
 from regdata.progress import Progress, silent
 from regdata.qc import Aligned, Look
 from regdata.report_build import NEGATIVE, Build, ClassOf, Judgement, options_of

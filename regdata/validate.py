@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.cellvit.classifier import Classifier, load_classifier
-from regdata.cellvit.plan import Tiling
-from regdata.cellvit.segment import SegmentSettings, segment_image
 from regdata.cellvit.weights import Model, load_model
 from regdata.errors import RegdataError
 from regdata.eval.classes import ClassMap, map_classes
@@ -25,6 +23,7 @@ from regdata.eval.counts import ImageCounts
 from regdata.eval.evaluate import Prediction, count
 from regdata.eval.matching import match_points
 from regdata.eval.paired import Difference, bootstrap_difference
+from regdata.eval.run import find_cells
 from regdata.eval.score import Conventions, Scores, f1_scores, score
 from regdata.eval.sets import AnnotatedImage, AnnotatedSet
 from regdata.progress import Progress, silent
@@ -34,7 +33,6 @@ from regdata.train.splits import Split
 from regdata.validation_legacy import Classified, legacy_scores
 
 FOLDS = 5
-_EXACTLY = SegmentSettings(Tiling(native=False))
 
 
 @dataclass(frozen=True)
@@ -174,10 +172,7 @@ def _look(
 ) -> Seen:
     """Find the nuclei of an image, and what the experts call them."""
     mpp = part.mpp_of(image)
-    slide = image.opened().with_mpp(mpp)
-    if not slide.is_rgb:
-        raise RegdataError(f"{image.path} is not an RGB picture; expected H&E")
-    cells = segment_image(slide, model, _EXACTLY)
+    cells = find_cells(image, mpp, model)
     expert = np.full(len(cells), -1, np.int64)
     pairs = match_points(image.points_xy, cells.xy, radius_um / mpp)
     expert[pairs[:, 1]] = _merged(image, classes)[pairs[:, 0]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulated import SIDE, SimulatedPair
 
 from regdata import build_masks as module
-from regdata import pipeline
+from regdata import build_output, pipeline
 from regdata.build_masks import build_masks
 from regdata.cells import CellTable
 from regdata.cli import main
@@ -54,7 +54,7 @@ def _perfect(perfect_segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is drawn: it is not what is tested, and takes longest."""
     for name in ("look", "write_pictures", "load_build", "write_report"):
-        monkeypatch.setattr(module, name, lambda *_, **__: None)
+        monkeypatch.setattr(build_output, name, lambda *_, **__: None)
 
 
 def options(pair: SimulatedPair, mask: Path, **changes: object) -> MaskOptions:
