@@ -17,13 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from regdata import pipeline
-from regdata.demo import is_lymphocyte
-from regdata.options import BuildOptions
-from regdata.simulate.restain import restain
+from regdata.chain import pipeline
+from regdata.chain.options import BuildOptions
+from regdata.simulate.restaining import restain
 from regdata.simulate.settings import RestainSettings
 from regdata.simulate.tissue import render_tissue
-from regdata.write_tiff import write_ome_tiff
+from regdata.slides.write_tiff import write_ome_tiff
+from regdata.studies.demo import is_lymphocyte
 
 STAGES = ("register_slides", "mask_marker", "segment_nuclei", "label_nuclei")
 
@@ -68,7 +68,7 @@ def write_pair(size: int, folder: Path) -> None:
 
 def measure(folder: Path) -> None:
     """Build once, print the notes as JSON."""
-    from regdata.cellvit.weights import load_model
+    from regdata.cellvit.networks.weights import load_model
 
     load_model()
     notes: dict[str, Any] = {"before_mb": resident_mb()}

@@ -13,7 +13,7 @@ import numpy as np
 from data import data_folder, load_annotated
 from numpy.typing import NDArray
 
-from regdata.cellvit.weights import load_model
+from regdata.cellvit.networks.weights import load_model
 from regdata.eval import score_instances, score_points
 from regdata.eval.segmentation import detect_at
 

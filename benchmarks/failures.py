@@ -16,9 +16,9 @@ import numpy as np
 from data import data_folder
 from numpy.typing import NDArray
 
-from regdata.cellvit.weights import load_model
-from regdata.eval.instance_sets import AnnotatedNuclei, centres, find_annotated, load_nuclei
-from regdata.eval.instances import overlaps
+from regdata.annotated.instance_sets import AnnotatedNuclei, centres, find_annotated, load_nuclei
+from regdata.cellvit.networks.weights import load_model
+from regdata.eval.metrics.instances import overlaps
 from regdata.eval.segmentation import find_nuclei
 
 SIDE, ZOOM, COLUMNS = 200, 2, 4

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from regdata.displacement import Displacement
-from regdata.pull import between_nodes
-from regdata.slide import Box, Slide
-from regdata.stain import HED_FROM_RGB, RGB_FROM_HED, hematoxylin
+from regdata.slides.slide import Box, Slide
+from regdata.slides.stain import HED_FROM_RGB, RGB_FROM_HED, hematoxylin
+from regdata.transforms.displacement import Displacement
+from regdata.transforms.pull import between_nodes
 
 SIDE, TILE, FEATHER, MPP = 4240, 512, 64, 0.25
 NODE = 8  # px between the nodes the inverse map is evaluated at

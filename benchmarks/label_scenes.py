@@ -13,19 +13,19 @@ from data import data_folder, load_annotated
 from known_warp import slide_of
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable
-from regdata.cellvit.segment import segment
-from regdata.cellvit.weights import load_model
-from regdata.dataset import read_dataset, write_dataset
-from regdata.demo import centroids, is_lymphocyte
-from regdata.displacement import Displacement
-from regdata.simulate.restain import Restained, restain
+from regdata.cells.dataset import read_dataset, write_dataset
+from regdata.cells.table import CellTable
+from regdata.cellvit.networks.weights import load_model
+from regdata.cellvit.tiles.whole_slide import segment
+from regdata.simulate.restaining import Restained, restain
 from regdata.simulate.settings import RestainSettings
 from regdata.simulate.tissue import render_tissue
 from regdata.simulate.warp import elastic
-from regdata.slide import Slide
-from regdata.tissue import he_tissue
-from regdata.transform import Transform
+from regdata.slides.slide import Slide
+from regdata.slides.tissue import he_tissue
+from regdata.studies.demo import centroids, is_lymphocyte
+from regdata.transforms.displacement import Displacement
+from regdata.transforms.transform import Transform
 
 MPP = 0.25
 MARKER, AUTOFLUORESCENCE = "CD3", "AF"

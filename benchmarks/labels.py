@@ -35,22 +35,22 @@ from label_scenes import (
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from regdata.cells import CellTable
-from regdata.eval.matching import match_points
-from regdata.labelling import probability
-from regdata.labelling.correction import CorrectionOptions, corrected, fit_correction
-from regdata.labelling.histogram import Histogram
-from regdata.labelling.intensity import overlap
-from regdata.labelling.labels import LabelRule, Marker, Nuclei, label_nuclei
-from regdata.labelling.measure import Measured, Signal, measure
-from regdata.labelling.methods import otsu_threshold, parse_method
-from regdata.labelling.rules import parse_rules
-from regdata.labelling.threshold import Nuclei as Pooled
-from regdata.labelling.threshold import find_threshold, tissue_histogram
-from regdata.registration.quality import tile_quality
-from regdata.slide import Slide
-from regdata.tissue import if_tissue
-from regdata.warp import warped
+from regdata.cells.table import CellTable
+from regdata.eval.metrics.matching import match_points
+from regdata.labelling.channels.correction import CorrectionOptions, corrected, fit_correction
+from regdata.labelling.measuring.intensity import overlap
+from regdata.labelling.measuring.measured import Measured, Signal, measure
+from regdata.labelling.rules import probability
+from regdata.labelling.rules.labels import LabelRule, Marker, Nuclei, label_nuclei
+from regdata.labelling.rules.rules import parse_rules
+from regdata.labelling.thresholds.histogram import Histogram
+from regdata.labelling.thresholds.methods import otsu_threshold, parse_method
+from regdata.labelling.thresholds.threshold import Nuclei as Pooled
+from regdata.labelling.thresholds.threshold import find_threshold, tissue_histogram
+from regdata.registration.quality.assessment import tile_quality
+from regdata.slides.slide import Slide
+from regdata.slides.tissue import if_tissue
+from regdata.transforms.warp import warped
 
 RADIUS_PX = 15.0
 SEED = 3

@@ -16,13 +16,13 @@ import torch
 from data import data_folder
 from numpy.typing import NDArray
 
-from regdata.cellvit.weights import load_model
-from regdata.eval.image_score import score_image
-from regdata.eval.instance_sets import find_annotated, load_nuclei
-from regdata.eval.intervals import Estimate, estimates, image_weights, weighted_means
+from regdata.annotated.instance_sets import find_annotated, load_nuclei
+from regdata.cellvit.networks.weights import load_model
+from regdata.eval.metrics.image_score import score_image
+from regdata.eval.metrics.intervals import Estimate, estimates, image_weights, weighted_means
 from regdata.eval.segmentation import find_nuclei
-from regdata.train.recipe import Recipe, read_recipe
-from regdata.train.segmentation import train_segmentation
+from regdata.train.segmentation.recipe import Recipe, read_recipe
+from regdata.train.segmentation.training import train_segmentation
 
 RECIPE = Path(__file__).parents[1] / "docs" / "recipes" / "default.toml"
 HELD_OUT = ("07_", "08_", "09_", "10_", "11_")

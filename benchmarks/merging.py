@@ -26,9 +26,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable
-from regdata.cellvit.seams import SeamResolver, TileGrid
-from regdata.dataset import write_dataset
+from regdata.cells.dataset import write_dataset
+from regdata.cells.table import CellTable
+from regdata.cellvit.tiles.seams import SeamResolver, TileGrid
 
 STEP = 56  # px between nuclei
 SHAPES = 64

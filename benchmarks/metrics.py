@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from regdata.eval.instances import aji, aji_plus, overlaps
-from regdata.eval.matching import match_greedily, match_points
-from regdata.eval.panoptic import panoptic_quality
+from regdata.eval.metrics.instances import aji, aji_plus, overlaps
+from regdata.eval.metrics.matching import match_greedily, match_points
+from regdata.eval.metrics.panoptic import panoptic_quality
 
 SIDE, ANNOTATED, FOUND, MPP = 1000, 550, 497, 0.25
 RADIUS = 3.75 / MPP

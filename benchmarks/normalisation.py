@@ -22,11 +22,11 @@ from data import Annotated, data_folder, load_one
 from numpy.typing import NDArray
 from segmentation import panoptic_quality
 
-from regdata.cellvit.inference import predict
-from regdata.cellvit.maps import Maps, Normalise, PostprocessSettings, step_response
-from regdata.cellvit.postprocess import find_cells
-from regdata.cellvit.weights import Model, load_model
-from regdata.eval.matching import match_points
+from regdata.cellvit.maps.maps import Maps, Normalise, PostprocessSettings, step_response
+from regdata.cellvit.maps.postprocess import find_cells
+from regdata.cellvit.networks.weights import Model, load_model
+from regdata.cellvit.tiles.inference import predict
+from regdata.eval.metrics.matching import match_points
 
 TILE, SHIFT, MARGIN = 512, 256, 32
 CORNERS = tuple(itertools.product((0, SHIFT), (0, SHIFT)))

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from regdata.cellvit.maps import Maps, PostprocessSettings
-from regdata.cellvit.postprocess import find_cells
-from regdata.train.targets import hv_map
+from regdata.cellvit.maps.maps import Maps, PostprocessSettings
+from regdata.cellvit.maps.postprocess import find_cells
+from regdata.train.segmentation.targets import hv_map
 
 SIDE, WIDTH = 1024, 384
 Labels = NDArray[np.int32]

@@ -18,8 +18,8 @@ import numpy as np
 from data import data_folder
 from numpy.typing import NDArray
 
-from regdata.cellvit.quality import QualityLimits, tile_quality
-from regdata.open import open_slide
+from regdata.cellvit.tiles.quality import QualityLimits, tile_quality
+from regdata.slides.open import open_slide
 
 Image = NDArray[np.uint8]
 Spoil = Callable[[Image, np.random.Generator], Image]

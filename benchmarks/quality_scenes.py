@@ -10,13 +10,15 @@ from known_warp import CASES, field, render, slide_of
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from regdata.displacement import Displacement
-from regdata.registration.quality import assess, second_look
-from regdata.registration.quality_measure import Grid, Measures, measure
-from regdata.simulate.restain import RestainSettings, restain
+from regdata.registration.quality.assessment import assess
+from regdata.registration.quality.correction import second_look
+from regdata.registration.quality.measure import Grid, Measures, measure
+from regdata.simulate.restaining import restain
+from regdata.simulate.settings import RestainSettings
 from regdata.simulate.tissue import render_tissue
-from regdata.slide import Slide
-from regdata.transform import Transform
+from regdata.slides.slide import Slide
+from regdata.transforms.displacement import Displacement
+from regdata.transforms.transform import Transform
 
 MPP, TILE_UM, KNOT_UM, LOST_UM = 0.25, 64.0, 8.0, 25.0
 HARD = {"lost": 0.4, "psf_um": 0.75, "photons": 60.0, "haze": 0.4, "deep": 0.3}

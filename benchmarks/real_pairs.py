@@ -15,12 +15,12 @@ from data import data_folder
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from regdata.dataset import read_dataset
+from regdata.cells.dataset import read_dataset
+from regdata.chain.options import BuildOptions
+from regdata.chain.pipeline import build
 from regdata.errors import RegdataError
-from regdata.eval.matching import match_points
-from regdata.options import BuildOptions
-from regdata.pipeline import build
-from regdata.write_tiff import write_ome_tiff
+from regdata.eval.metrics.matching import match_points
+from regdata.slides.write_tiff import write_ome_tiff
 
 
 def read(path: Path) -> NDArray[np.uint8]:

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from regdata.cellvit.checkpoint import load_checkpoint
-from regdata.cellvit.inference import detect, predict_batch
-from regdata.cellvit.network import CellViT
-from regdata.cellvit.weights import Model, load_model
+from regdata.cellvit.networks.checkpoint import load_checkpoint
+from regdata.cellvit.networks.network import CellViT
+from regdata.cellvit.networks.weights import Model, load_model
+from regdata.cellvit.tiles.inference import detect, predict_batch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from networks import filled, published

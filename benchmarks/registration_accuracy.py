@@ -11,13 +11,14 @@ from measured import Measured, measured
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.progress import silent
-from regdata.registration.backends import BACKENDS
-from regdata.registration.density import dapi_density, he_density, working_mpp
-from regdata.registration.quality import TileQuality, tile_quality
-from regdata.registration.register import register
-from regdata.slide import Slide
-from regdata.transform import Transform
+from regdata.files.progress import silent
+from regdata.registration.backends.choice import BACKENDS
+from regdata.registration.pose.density import dapi_density, he_density, working_mpp
+from regdata.registration.quality.assessment import tile_quality
+from regdata.registration.quality.table import TileQuality
+from regdata.registration.registration import register
+from regdata.slides.slide import Slide
+from regdata.transforms.transform import Transform
 
 Floats = NDArray[np.float64]
 

@@ -29,11 +29,11 @@ from known_warp import (
 from measured import measured
 from numpy.typing import NDArray
 
-from regdata.open import open_slide
-from regdata.registration.register import register
-from regdata.slide import Box
-from regdata.transform import Transform
-from regdata.write_tiff import STRIP, Layout, stream_ome_tiff
+from regdata.registration.registration import register
+from regdata.slides.open import open_slide
+from regdata.slides.slide import Box
+from regdata.slides.write_tiff import STRIP, Layout, stream_ome_tiff
+from regdata.transforms.transform import Transform
 
 Floats = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ import numpy as np
 from known_warp import CASES, Case, Section, field, posed, stained
 
 from regdata.errors import RegdataError
-from regdata.registration.register import Registration, register
-from regdata.slide import Slide
+from regdata.registration.registration import Registration, register
+from regdata.slides.slide import Slide
 
 FOUND_UM = 20.0  # median error of a pose that is found
 SCALES = (0.8, 0.9, 1.1, 1.2)

@@ -20,15 +20,10 @@ from numpy.typing import NDArray
 from quality_scenes import Case, cases, scenes
 from scipy import optimize
 
-from regdata.registration import residual
-from regdata.registration.quality import assess
-from regdata.registration.quality_error import (
-    FITTED,
-    Constants,
-    context,
-    expected_error,
-)
-from regdata.registration.quality_measure import LEAST_TISSUE
+from regdata.registration.quality import residual
+from regdata.registration.quality.assessment import assess
+from regdata.registration.quality.error import FITTED, Constants, context, expected_error
+from regdata.registration.quality.measure import LEAST_TISSUE
 
 Floats = NDArray[np.float64]
 BINS_UM = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, np.inf)

@@ -10,12 +10,12 @@ from known_warp import CASES, field, posed, slide_of, stained
 from numpy.typing import NDArray
 from registration_poses import attempted, pose
 
-from regdata.registration.deform import pulled
-from regdata.registration.density import Density
-from regdata.registration.nuclear_map import NuclearMap
-from regdata.registration.register import register
-from regdata.slide import Box, Slide
-from regdata.transform import Transform
+from regdata.registration.bend.deformation import pulled
+from regdata.registration.bend.nuclear_map import NuclearMap
+from regdata.registration.pose.density import Density
+from regdata.registration.registration import register
+from regdata.slides.slide import Box, Slide
+from regdata.transforms.transform import Transform
 
 Plane = NDArray[np.float32]
 

@@ -19,21 +19,22 @@ import pandas as pd
 from anndata.io import write_elem
 from data import Annotated, data_folder, load_annotated
 
-from regdata.dataset import UNKNOWN, read_dataset
+from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
+from regdata.cells.dataset import read_dataset
+from regdata.chain.options import BuildOptions
+from regdata.chain.pipeline import build
 from regdata.errors import RegdataError
-from regdata.eval.agreement import Agreement, agreement
-from regdata.eval.matching import match_points
+from regdata.eval.metrics.label_truth import Agreement, agreement
+from regdata.eval.metrics.matching import match_points
+from regdata.eval.pages.text_table import table
 from regdata.eval.run import evaluate_classifier
-from regdata.eval.sets import AnnotatedSet, NamedPoints, to_set
-from regdata.eval.table import table
-from regdata.options import BuildOptions
-from regdata.pictures import write_png
-from regdata.pipeline import build
-from regdata.simulate.restain import restain
+from regdata.names import UNKNOWN
+from regdata.report.pictures import write_png
+from regdata.simulate.restaining import restain
 from regdata.simulate.settings import RestainSettings
-from regdata.train.classifier import train_classifier
-from regdata.transform import Transform
-from regdata.write_tiff import write_ome_tiff
+from regdata.slides.write_tiff import write_ome_tiff
+from regdata.train.tokens.classifier import train_classifier
+from regdata.transforms.transform import Transform
 
 INFLAMMATORY = 2
 MPP, RADIUS_UM = 0.25, 3.75

@@ -42,17 +42,17 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from regdata.cellvit.config import CellViTConfig
-from regdata.cellvit.inference import predict_batch
-from regdata.cellvit.journal import Journal
-from regdata.cellvit.segment import Segmentation
-from regdata.cellvit.stream import BatchRunner, Resources
-from regdata.cellvit.weights import Model, load_model
-from regdata.dataset import write_dataset
-from regdata.open import open_slide
-from regdata.slide import Box, Slide
-from regdata.train.targets import hv_map
-from regdata.write_tiff import write_ome_tiff
+from regdata.cells.dataset import write_dataset
+from regdata.cellvit.networks.config import CellViTConfig
+from regdata.cellvit.networks.weights import Model, load_model
+from regdata.cellvit.tiles.inference import predict_batch
+from regdata.cellvit.tiles.journal import Journal
+from regdata.cellvit.tiles.stream import BatchRunner, Resources
+from regdata.cellvit.tiles.whole_slide import Segmentation
+from regdata.slides.open import open_slide
+from regdata.slides.slide import Box, Slide
+from regdata.slides.write_tiff import write_ome_tiff
+from regdata.train.segmentation.targets import hv_map
 
 Image = NDArray[np.uint8]
 TILE, STRIDE = 1024, 960

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from data import data_folder
 
-from regdata.cellvit.weights import Model, load_model
-from regdata.eval.image_score import score_image
-from regdata.eval.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
-from regdata.eval.intervals import estimates, image_weights, weighted_means
+from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.cellvit.networks.weights import Model, load_model
+from regdata.eval.metrics.image_score import score_image
+from regdata.eval.metrics.intervals import estimates, image_weights, weighted_means
 from regdata.eval.segmentation import find_nuclei
 
 MPP = 0.25

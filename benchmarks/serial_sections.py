@@ -21,13 +21,13 @@ from known_warp import slide_of
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.landmarks import fit_landmarks, read_landmarks
-from regdata.read_image import image_slide
-from regdata.registration.density import as_fluorescence, dapi_density, he_density
+from regdata.registration.pose.density import as_fluorescence, dapi_density, he_density
 from regdata.registration.serial import posed, register_serial
 from regdata.registration.tre import target_registration_error
-from regdata.slide import Slide
-from regdata.transform import Transform
+from regdata.slides.read_image import image_slide
+from regdata.slides.slide import Slide
+from regdata.transforms.landmarks import fit_landmarks, read_landmarks
+from regdata.transforms.transform import Transform
 
 MPP = 0.174 * 20  # ANHIR's lung lesions are scanned at 0.174 µm/px; these are at 5 %
 WORKING = 3.5

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from data import data_folder
 
-from regdata.cellvit.weights import load_model
-from regdata.eval.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.cellvit.networks.weights import load_model
 from regdata.eval.separability import token_separability
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from data import data_folder
 
-from regdata.cellvit.weights import fast_precision
-from regdata.train.nuclei import CropSampler, open_crops, prefetch
-from regdata.train.recipe import Recipe, read_recipe
-from regdata.train.trainer import new_trainer, train_step
+from regdata.cellvit.networks.weights import fast_precision
+from regdata.train.segmentation.nuclei import CropSampler, open_crops, prefetch
+from regdata.train.segmentation.recipe import Recipe, read_recipe
+from regdata.train.segmentation.trainer import new_trainer, train_step
 
 RECIPE = Path(__file__).parents[1] / "docs" / "recipes" / "default.toml"
 WARM_UP = 3

@@ -24,9 +24,9 @@ import tifffile
 from merging import outline, shape
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable
-from regdata.labelling.mask_overlap import mask_overlaps, transfer
-from regdata.open import open_slide
+from regdata.cells.table import CellTable
+from regdata.labelling.measuring.mask_overlap import mask_overlaps, transfer
+from regdata.slides.open import open_slide
 
 SHAPES = 64
 TILE, CELLS = 984, 400

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from data import data_folder
 
-from regdata.cellvit.config import CellViTConfig, Decoder, StemEncoder
-from regdata.cellvit.fold import fold
-from regdata.cellvit.inference import predict_batch
-from regdata.cellvit.network import CellViT
-from regdata.cellvit.weights import Model, fast_precision, load_model
-from regdata.train.recipe import Recipe, read_recipe
-from regdata.train.segmentation import train_segmentation
-from regdata.train.sources import load_images, split_held_out
-from regdata.watch import scores_of
+from regdata.annotated.sources import load_images, split_held_out
+from regdata.cellvit.networks.config import CellViTConfig, Decoder, StemEncoder
+from regdata.cellvit.networks.fold import fold
+from regdata.cellvit.networks.network import CellViT
+from regdata.cellvit.networks.weights import Model, fast_precision, load_model
+from regdata.cellvit.tiles.inference import predict_batch
+from regdata.studies.watch import scores_of
+from regdata.train.segmentation.recipe import Recipe, read_recipe
+from regdata.train.segmentation.training import train_segmentation
 
 RECIPE = Path(__file__).parents[1] / "docs" / "recipes" / "default.toml"
 FILES = {

@@ -5,18 +5,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from regdata.annotated import AnnotatedImage, AnnotatedSet
 from regdata.cells import CellTable
-from regdata.cellvit.classifier import load_classifier
-from regdata.cellvit.plan import Tiling
-from regdata.cellvit.segment import SegmentSettings, segment_image
-from regdata.cellvit.weights import Model, load_model
+from regdata.cellvit.networks import Model, load_classifier, load_model
+from regdata.cellvit.tiles import SegmentSettings, Tiling, segment_image
 from regdata.errors import RegdataError
-from regdata.eval.classes import ClassMap, map_classes
-from regdata.eval.evaluate import Prediction, evaluate
-from regdata.eval.found import FoundImage, found_image
-from regdata.eval.score import Conventions, Scores
-from regdata.eval.sets import AnnotatedImage, AnnotatedSet
-from regdata.progress import Progress, silent
+from regdata.eval.metrics import (
+    ClassMap,
+    Conventions,
+    FoundImage,
+    Prediction,
+    Scores,
+    evaluate,
+    found_image,
+    map_classes,
+)
+from regdata.files import Progress, silent
 
 # annotations were made at one pixel size: every image is brought to the network's
 _EXACTLY = SegmentSettings(Tiling(native=False))

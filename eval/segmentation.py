@@ -11,17 +11,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.annotated import find_annotated, load_nuclei
 from regdata.cells import CellTable
-from regdata.cellvit.classifier import Classifier, apply_classifier, choose_classifier
-from regdata.cellvit.inference import detect
-from regdata.cellvit.weights import Model, load_model
+from regdata.cellvit.networks import (
+    Classifier,
+    Model,
+    apply_classifier,
+    choose_classifier,
+    load_model,
+)
+from regdata.cellvit.tiles import detect
 from regdata.errors import RegdataError
-from regdata.eval.classes import ClassMap, map_classes
-from regdata.eval.image_score import FoundNuclei, score_image
-from regdata.eval.instance_sets import find_annotated, load_nuclei
-from regdata.eval.robustness import UNCHANGED, perturbations
-from regdata.eval.segmentation_scores import SegmentationScores, summarise
-from regdata.progress import Progress, silent
+from regdata.eval.metrics import (
+    UNCHANGED,
+    ClassMap,
+    FoundNuclei,
+    SegmentationScores,
+    map_classes,
+    perturbations,
+    score_image,
+    summarise,
+)
+from regdata.files import Progress, silent
 
 RGB = NDArray[np.uint8]
 _CONVENTIONS = {
@@ -42,13 +53,13 @@ class SegmentationSettings:
     model
         File of network weights; the built-in model by default.
     classifier, own_classes
-        What names the nuclei; see `regdata.cellvit.classifier.choose_classifier`.
+        What names the nuclei; see `regdata.cellvit.networks.classifier.choose_classifier`.
     mpp
         µm per pixel of the images.
     mapping
         Class of the network or classifier to class of the set; see `map_classes`.
     robustness
-        Also score the images perturbed, see `regdata.eval.robustness`.
+        Also score the images perturbed, see `regdata.eval.metrics.robustness`.
     radius_um
         Largest distance of paired centroids.
     """
@@ -149,7 +160,7 @@ def find_nuclei(
 
 
 def detect_at(model: Model, rgb: RGB, mpp: float) -> tuple[NDArray[np.int32], CellTable]:
-    """Like `regdata.cellvit.inference.detect`, for an image of any pixel size."""
+    """Like `regdata.cellvit.tiles.inference.detect`, for an image of any pixel size."""
     height, width = rgb.shape[:2]
     factor = mpp / model.config.mpp
     if abs(factor - 1) < 0.01:

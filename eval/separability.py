@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regdata.cellvit.weights import Model
+from regdata.annotated import AnnotatedNuclei, centres
+from regdata.cellvit.networks import Model
 from regdata.errors import RegdataError
-from regdata.eval.instance_sets import AnnotatedNuclei, centres
-from regdata.eval.matching import match_points
+from regdata.eval.metrics import match_points
 from regdata.eval.segmentation import detect_at
 
 _PENALTY = 1e-4  # best of 1e-4 to 1 by cross-validation over the CoNSeP training images

@@ -7,25 +7,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from regdata.cells import CellTable
-    from regdata.dataset import CellDataset, read_dataset
+    from regdata.cells.dataset import CellDataset, read_dataset
+    from regdata.cells.table import CellTable
+    from regdata.chain.options import BuildOptions
+    from regdata.chain.pipeline import build
     from regdata.errors import RegdataError
-    from regdata.open import open_slide
-    from regdata.options import BuildOptions
-    from regdata.pipeline import build
-    from regdata.slide import Slide
-    from regdata.transform import Transform
+    from regdata.slides.open import open_slide
+    from regdata.slides.slide import Slide
+    from regdata.transforms.transform import Transform
 
 _HOME = {
-    "BuildOptions": "regdata.options",
-    "CellDataset": "regdata.dataset",
-    "CellTable": "regdata.cells",
+    "BuildOptions": "regdata.chain.options",
+    "CellDataset": "regdata.cells.dataset",
+    "CellTable": "regdata.cells.table",
     "RegdataError": "regdata.errors",
-    "Slide": "regdata.slide",
-    "Transform": "regdata.transform",
-    "build": "regdata.pipeline",
-    "open_slide": "regdata.open",
-    "read_dataset": "regdata.dataset",
+    "Slide": "regdata.slides.slide",
+    "Transform": "regdata.transforms.transform",
+    "build": "regdata.chain.pipeline",
+    "open_slide": "regdata.slides.open",
+    "read_dataset": "regdata.cells.dataset",
 }
 
 __all__ = [

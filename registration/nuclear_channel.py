@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.registration.density import dapi_density, he_density, working_mpp
-from regdata.registration.register import fit_affine, nuclear_detail
-from regdata.registration.similarity import correlation
-from regdata.slide import Slide
-from regdata.transform import Transform
-from regdata.warp import warped
+from regdata.registration.pose import correlation, dapi_density, he_density, working_mpp
+from regdata.registration.registration import fit_affine, nuclear_detail
+from regdata.slides import Slide
+from regdata.transforms import Transform, warped
 
 MARGIN = 0.05
 """By so much another channel must correlate better before it is taken for the nuclear one."""

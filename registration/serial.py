@@ -4,26 +4,34 @@ A pose at 14 µm per pixel, an affine map, then blocks of 0.7 mm matched one by 
 stiff spline, twice, then one round of flow. Nothing here knows of nuclei.
 """
 
-from regdata.progress import Progress, silent
-from regdata.registration.affine import refined_in_steps
-from regdata.registration.backend_field import behind, detail_score
-from regdata.registration.blocks import Fit, Search, shift_field
-from regdata.registration.coarse import better_mirror, coarse_poses
-from regdata.registration.deform import Round, deform
-from regdata.registration.density import (
+from regdata.files import Progress, silent
+from regdata.registration.bend import (
+    Fit,
+    NuclearMap,
+    Round,
+    Search,
+    Stiffness,
+    behind,
+    deform,
+    detail_score,
+    shift_field,
+)
+from regdata.registration.pose import (
     Density,
+    Likeness,
+    Limits,
     Matrix,
+    better_mirror,
+    coarse_poses,
     dapi_density,
     he_density,
+    likeness,
+    refined_in_steps,
     working_mpp,
 )
-from regdata.registration.nuclear_map import NuclearMap
-from regdata.registration.refusal import Limits
-from regdata.registration.register import Registration
-from regdata.registration.similarity import Likeness, likeness
-from regdata.registration.spline_fit import Stiffness
-from regdata.slide import Slide
-from regdata.transform import Transform
+from regdata.registration.registration import Registration
+from regdata.slides import Slide
+from regdata.transforms import Transform
 
 MIN_Z = 5.0
 """Standard deviations above chance that the correlation of neighbouring sections must reach.

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.landmarks import TargetError, target_error
-from regdata.transform import Points, Transform
+from regdata.transforms import Points, TargetError, Transform, target_error
 
 
 @dataclass(frozen=True)

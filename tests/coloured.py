@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from regdata.cellvit.config import CellViTConfig, StemEncoder
-from regdata.cellvit.weights import Model
-from regdata.slide import Box, Slide
-from regdata.train.targets import hv_map
+from regdata.cellvit.networks.config import CellViTConfig, StemEncoder
+from regdata.cellvit.networks.weights import Model
+from regdata.slides.slide import Box, Slide
+from regdata.train.segmentation.targets import hv_map
 
 
 class ByColour(torch.nn.Module):

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from simulated import SIDE, SimulatedPair
 
-from regdata.cells import CellTable
-from regdata.cellvit.postprocess import Maps, measure
-from regdata.demo import is_lymphocyte, true_nuclei
-from regdata.simulate.restain import RestainSettings, restain
+from regdata.cells.table import CellTable
+from regdata.cellvit.maps.maps import Maps
+from regdata.cellvit.maps.postprocess import measure
+from regdata.simulate.restaining import restain
+from regdata.simulate.settings import RestainSettings
 from regdata.simulate.tissue import render_tissue
-from regdata.write_tiff import write_ome_tiff
+from regdata.slides.write_tiff import write_ome_tiff
+from regdata.studies.demo import is_lymphocyte, true_nuclei
 
 
 @pytest.fixture(scope="session")

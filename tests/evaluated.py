@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.eval.classes import map_classes
-from regdata.eval.evaluate import Prediction, evaluate
-from regdata.eval.found import FoundImage, found_image
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
+from regdata.eval.metrics.classes import map_classes
+from regdata.eval.metrics.detection import Conventions
+from regdata.eval.metrics.found import FoundImage, found_image
+from regdata.eval.metrics.predictions import Prediction, evaluate
 from regdata.eval.run import Evaluation
-from regdata.eval.score import Conventions
-from regdata.eval.sets import AnnotatedImage, AnnotatedSet
 
 CLASSES = ("negative", "lymphocyte")
 SIDE, MPP, RADIUS_UM = 256, 0.25, 3.75

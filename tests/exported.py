@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from simulated import SimulatedPair
 
-from regdata.cells import CellTable
-from regdata.dataset import write_dataset
+from regdata.cells.dataset import write_dataset
+from regdata.cells.table import CellTable
 
 CLASSES = ("negative", "CD3")
 CYCLE = ("negative", "CD3", "negative", "unknown")

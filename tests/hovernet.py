@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from regdata.cellvit.maps import Maps
-from regdata.train.targets import hv_map
+from regdata.cellvit.maps.maps import Maps
+from regdata.train.segmentation.targets import hv_map
 
 
 @dataclass(frozen=True)

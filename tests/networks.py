@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from regdata.cellvit.config import CellViTConfig, Decoder, StemEncoder
+from regdata.cellvit.networks.config import CellViTConfig, Decoder, StemEncoder
 
 TINY = CellViTConfig(
     name="tiny",

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable
-from regdata.slide import Box, Slide
+from regdata.cells.table import CellTable
+from regdata.slides.slide import Box, Slide
 
 Contour = NDArray[np.int32]
 

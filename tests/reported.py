@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable
-from regdata.labelling.reasons import NONE, REASONS, bit
-from regdata.labelling.surface import Surface
-from regdata.labelling.threshold import Threshold
-from regdata.qc import Aligned, Look, Place
-from regdata.report import classes_from
-from regdata.report_build import Build
-from regdata.slide import Box, Slide
+from regdata.cells.table import CellTable
+from regdata.labelling.rules.reasons import NONE, REASONS, bit
+from regdata.labelling.thresholds.surface import Surface
+from regdata.labelling.thresholds.threshold import Threshold
+from regdata.report.build_page import classes_from
+from regdata.report.contents import Build
+from regdata.report.qc import Aligned, Look, Place
+from regdata.slides.slide import Box, Slide
 
 SIDE, RADIUS, MPP = 512, 10, 0.5
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from regdata.demo import DemoTruth
 from regdata.simulate.tissue import Tissue
+from regdata.studies.demo import DemoTruth
 
 SIDE = 1024
 

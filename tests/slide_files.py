@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
-from regdata.open import open_slide
-from regdata.slide import Box, Slide
+from regdata.slides.open import open_slide
+from regdata.slides.slide import Box, Slide
 
 
 def noise(*shape: int, dtype: str = "uint16", seed: int = 0) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The architecture holds: who imports whom, and which folders are packages."""
+"""The architecture holds: who imports whom, what folders offer, and which are packages."""
 
 import ast
 import importlib
@@ -12,29 +12,28 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("registration", "labelling", "train", "eval")
-SEE_ALL = {
-    "regdata/build_masks.py",
-    "regdata/build_output.py",
-    "regdata/build_segpath.py",
-    "regdata/label_stage.py",
-    "regdata/labelled.py",
-    "regdata/measuring.py",
-    "regdata/pipeline.py",
-    "regdata/cli.py",
-    "regdata/cli_eval.py",
-    "regdata/cli_evaluate.py",
-    "regdata/cli_register.py",
-    "regdata/cli_train_segmentation.py",
-    "regdata/cli_validate.py",
-    "regdata/label_images.py",
-    "regdata/registering.py",
-    "regdata/relabel.py",
-    "regdata/report.py",
-    "regdata/validate.py",
-    "regdata/validation_legacy.py",
-    "regdata/watch.py",
+FLOORS = (
+    "errors names",
+    "files",
+    "cells",
+    "slides",
+    "transforms annotated cellvit labelling simulate",
+    "report train",
+    "registration eval exports",
+    "chain segmenting",
+    "studies",
+    "commands",
+)
+"""Folders of `regdata`, lowest first; each may import those of lower floors alone."""
+INSIDE = {
+    "cellvit": ("networks maps", "tiles", "published"),
+    "labelling": ("channels measuring", "thresholds", "rules"),
+    "registration": ("pose", "bend", "backends quality", "."),
+    "train": ("tokens segmentation",),
+    "eval": ("metrics", "conventions", ".", "pages"),
 }
-MAX_MODULE, MAX_FUNCTION = 300, 60
+"""The same for the folders inside a stage; `.` are the stage's own modules."""
+MAX_MODULE, MAX_FUNCTION, MAX_MODULES = 300, 60, 24
 
 
 def sources() -> list[Path]:
@@ -42,67 +41,172 @@ def sources() -> list[Path]:
     return sorted(path for folder in folders for path in folder.rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[str]:
+def module_of(path: Path) -> tuple[str, ...]:
+    """The dotted name below `regdata`, in parts."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1:] if parts[0] == "regdata" else parts
+
+
+def imported(path: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Modules of this project that a file imports, in parts below `regdata`, and the names."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("regdata"):
+            yield tuple((node.module or "").split(".")[1:]), [a.name for a in node.names]
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            for alias in node.names:
+                if alias.name.split(".")[0] == "regdata":
+                    yield tuple(alias.name.split(".")[1:]), []
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_from_stages_to_core(path: Path) -> None:
-    here = path.relative_to(ROOT)
-    if str(here) in SEE_ALL:
-        return
-    own = here.parts[0] if here.parts[0] in STAGES else None
-    for name in imported(path):
-        parts = name.split(".")
-        if parts[0] == "regdata" and len(parts) > 1 and parts[1] in STAGES:
-            assert parts[1] == own, f"{here} imports {name}"
-        if own:
-            assert name not in ("regdata.pipeline", "regdata.cli"), f"{here} imports {name}"
+def floor(floors: tuple[str, ...], folder: str) -> int:
+    return next(k for k, names in enumerate(floors) if folder in names.split())
 
 
-def test_the_rule_would_notice_a_wrong_import(tmp_path: Path) -> None:
-    wrong = tmp_path / "x.py"
-    wrong.write_text("from regdata.train.fit import fit\n")
-    assert list(imported(wrong)) == ["regdata.train.fit"]
+def room(parts: tuple[str, ...]) -> str:
+    """The folder inside a stage that a module lies in."""
+    return parts[1] if len(parts) > 1 and is_folder(parts[:2]) else "."
+
+
+def is_folder(parts: tuple[str, ...]) -> bool:
+    return (folder_of(parts) / "__init__.py").exists()
+
+
+def folder_of(parts: tuple[str, ...]) -> Path:
+    return (ROOT if parts[0] in STAGES else ROOT / "regdata").joinpath(*parts)
+
+
+def wrong(path: Path) -> Iterator[str]:
+    """What a file imports against the floors."""
+    here = module_of(path)
+    for there, _ in imported(path):
+        if not there or here[-1] == "__init__":
+            continue
+        floors, mine, theirs = FLOORS, here[0], there[0]
+        if mine == theirs and mine in INSIDE:
+            floors, mine, theirs = INSIDE[mine], room(here), room(there)
+        if mine != theirs and floor(floors, theirs) >= floor(floors, mine):
+            yield f"{'.'.join(here)} imports {'.'.join(there)}, which is not on a lower floor"
+
+
+def test_imports_point_one_way() -> None:
+    assert [line for path in sources() for line in wrong(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("regdata/slides/x.py", "from regdata.transforms import Transform"),
+        ("regdata/annotated/x.py", "from regdata.cellvit.tiles import segment"),
+        ("labelling/measuring/x.py", "from regdata.labelling.rules import Rule"),
+        ("train/tokens/x.py", "from regdata.train.segmentation import train_segmentation"),
+        ("regdata/chain/x.py", "import regdata.commands.cli"),
+    ],
+)
+def test_a_wrong_import_is_noticed(
+    place: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    path.write_text(line + "\n")
+    for parts in ("regdata/transforms", "labelling/rules", "train/segmentation", "train/tokens"):
+        (tmp_path / parts).mkdir(parents=True, exist_ok=True)
+        (tmp_path / parts / "__init__.py").touch()
+    (path.parent / "__init__.py").touch()
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    assert len(list(wrong(path))) == 1
+
+
+def offered(folder: Path) -> set[str]:
+    """The names of a folder's `__all__`."""
+    stub = folder / "__init__.pyi"
+    tree = ast.parse((stub if stub.exists() else folder / "__init__.py").read_text())
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and target.id == "__all__" and isinstance(node, ast.Assign):
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_folders_use_of_each_other_what_they_offer() -> None:
+    hidden = []
+    for path in sources():
+        here = module_of(path)
+        for there, names in imported(path):
+            folder = there if there and is_folder(there) else there[:-1]
+            if not folder or folder == here[:-1]:
+                continue
+            missing = set(names) - offered(folder_of(folder))
+            hidden += [f"{'.'.join(here)}: {'.'.join(there)}.{name}" for name in sorted(missing)]
+    assert hidden == []
+
+
+def folders() -> list[Path]:
+    return sorted(p.parent for p in sources() if p.name == "__init__.py")
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_folder_offers_is_there(folder: Path) -> None:
+    parts = folder.relative_to(ROOT).parts
+    package = importlib.import_module(
+        ".".join(parts if parts[0] == "regdata" else ("regdata", *parts))
+    )
+    below = {p.stem for p in folder.glob("*.py")} | {p.name for p in folder.iterdir() if p.is_dir()}
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+        assert name not in below, f"{name} is a module or folder of {package.__name__} too"
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = package.nonsense
+
+
+def test_folders_are_rooms() -> None:
+    counts = {f: sum(p.name != "__init__.py" for p in f.glob("*.py")) for f in folders()}
+    assert max(counts.values()) <= MAX_MODULES, max(counts, key=lambda f: counts[f])
+    filled = sorted(n for n in counts.values() if n)
+    assert filled[len(filled) // 2] <= 12
 
 
 def test_packages_and_folders_are_in_step() -> None:
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    on_disk = set()
-    for folder in ("regdata", *STAGES):
-        for init in (ROOT / folder).rglob("__init__.py"):
-            parts = init.parent.relative_to(ROOT).parts
-            on_disk.add(".".join(parts if parts[0] == "regdata" else ("regdata", *parts)))
-    assert set(tool["packages"]) == on_disk
+    parts = [f.relative_to(ROOT).parts for f in folders()]
+    assert set(tool["packages"]) == {
+        ".".join(p if p[0] == "regdata" else ("regdata", *p)) for p in parts
+    }
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_modules_and_functions_stay_small(path: Path) -> None:
-    text = path.read_text()
-    assert text.count("\n") <= MAX_MODULE
+def test_modules_and_functions_stay_small() -> None:
+    large = []
+    for path in sources():
+        text = path.read_text()
+        if text.count("\n") > MAX_MODULE:
+            large.append(f"{path}: {text.count(chr(10))} lines")
+        large += [f"{path}: {fault}" for fault in faults(text)]
+    assert large == []
+
+
+def faults(text: str) -> Iterator[str]:
+    """Functions that are too long, assertions and prints."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             start = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
-            assert (node.end_lineno or 0) - (start or 0) <= MAX_FUNCTION, node.name
-        assert not isinstance(node, ast.Assert), f"assert in line {node.lineno}"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id != "print", f"print in line {node.lineno}"
+            if (node.end_lineno or 0) - (start or 0) > MAX_FUNCTION:
+                yield f"{node.name} is too long"
+        if isinstance(node, ast.Assert):
+            yield f"assert in line {node.lineno}"
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
+            yield f"print in line {node.lineno}"
+
+
+def test_faults_are_noticed() -> None:
+    long = "def f():\n" + "    x = 1\n" * (MAX_FUNCTION + 1)
+    assert list(faults(long + "assert f\nprint(f)\n")) == [
+        "f is too long",
+        f"assert in line {MAX_FUNCTION + 3}",
+        f"print in line {MAX_FUNCTION + 4}",
+    ]
 
 
 def test_import_is_light() -> None:
     heavy = ("torch", "timm", "SimpleITK", "anndata", "cv2", "numba", "matplotlib")
-    code = f"import sys, regdata, regdata.cli; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, regdata.commands.cli; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
-
-
-def test_public_names_load() -> None:
-    regdata = importlib.import_module("regdata")
-    for name in regdata.__all__:
-        assert getattr(regdata, name) is not None
-    with pytest.raises(AttributeError, match="nonsense"):
-        _ = regdata.nonsense

@@ -18,7 +18,7 @@ from regdata.simulate.settings import AUTOFLUORESCENCE_EXPOSURE, RestainSettings
 from regdata.simulate.spoil import DEFOCUS_UM, Spoils
 from regdata.simulate.tiles import blocks, for_each
 from regdata.simulate.warp import Warp
-from regdata.slide import Box
+from regdata.slides import Box
 
 _BLOCK = 512  # px
 _FIELD_UM = 330.0  # side of one camera field of a stitched slide

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from regdata.simulate.noise import Noise, Plane
 from regdata.simulate.tiles import blocks, for_each
-from regdata.slide import Box
-from regdata.stain import HED_FROM_RGB
+from regdata.slides import HED_FROM_RGB, Box
 
 EMISSION_STEP = 1 / 8192
 """Emission of one step of the uint16 planes `emit` returns."""

@@ -3,7 +3,7 @@
 Conventions
 -----------
 Boxes and positions are full-resolution pixels, (x, y), corner origin. Densities are those of
-`regdata.stain`: optical density = (hematoxylin, eosin, residual) @ RGB_FROM_HED.
+`regdata.slides.stain`: optical density = (hematoxylin, eosin, residual) @ RGB_FROM_HED.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from regdata.simulate.layout import Layout
 from regdata.simulate.maps import upsample
 from regdata.simulate.noise import Noise, Plane, ramp
 from regdata.simulate.spots import Spots
-from regdata.slide import Box
+from regdata.slides import Box
 
 
 @dataclass(frozen=True)

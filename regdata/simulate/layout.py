@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regdata.simulate.maps import COARSE, signed_distance
 from regdata.simulate.noise import Noise, Plane
-from regdata.slide import Box
+from regdata.slides import Box
 
 _ANGLES = np.linspace(0, 2 * np.pi, 96, endpoint=False)
 _GAP = 34  # least stroma between two glands, px

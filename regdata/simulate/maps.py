@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.simulate.noise import Plane
-from regdata.slide import Box
+from regdata.slides import Box
 
 COARSE = 4
 """Full-resolution pixels per pixel of a coarse map."""

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.slide import Box
+from regdata.slides import Box
 
 Plane = NDArray[np.floating[Any]]
 """(H, W) float32; typed loosely because NumPy's types lose the precision in arithmetic."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from regdata.simulate.noise import Plane, grain
 from regdata.simulate.placing import EPITHELIAL, FIBROBLAST, KINDS, LYMPHOCYTE, PLASMA
-from regdata.slide import Box
+from regdata.slides import Box
 
 DENSITY_STEP = 0.01
 """Hematoxylin density of one step of `Painted.chromatin`."""

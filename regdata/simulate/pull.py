@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.simulate.warp import Warp
-from regdata.slide import Box
+from regdata.slides import Box
 
 _NODES = 8  # pixels between two exact positions; between them linear is good enough
 

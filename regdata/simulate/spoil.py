@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.simulate.settings import RestainSettings
-from regdata.slide import Box
+from regdata.slides import Box
 
 DEFOCUS_UM = 3.0
 """Blur of what is out of focus, standard deviation."""

@@ -15,7 +15,7 @@ from regdata.simulate.layout import Gland, Layout
 from regdata.simulate.maps import lookup
 from regdata.simulate.noise import Plane
 from regdata.simulate.placing import EPITHELIAL, PLASMA, walk
-from regdata.slide import Box
+from regdata.slides import Box
 
 Ellipses = NDArray[np.float64]
 """(N, 6): x, y, semi-axes along and across, angle in radians, strength 0..1."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from regdata.slide import Box
+from regdata.slides import Box
 
 _MOST_THREADS = 4  # each holds a tile's worth of intermediate planes
 

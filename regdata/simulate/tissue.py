@@ -19,8 +19,7 @@ from regdata.simulate.nuclei import DENSITY_STEP, Painted, paint
 from regdata.simulate.placing import KINDS, candidates
 from regdata.simulate.spots import Spots, scatter
 from regdata.simulate.tiles import blocks, for_each
-from regdata.slide import Box
-from regdata.stain import RGB_FROM_HED
+from regdata.slides import RGB_FROM_HED, Box
 
 __all__ = ["KINDS", "MPP", "Tissue", "render_tissue"]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from networks import Shapes, filled, histoplus, image, published
 
-from regdata.cellvit.checkpoint import load_checkpoint
+from regdata.cellvit.networks.checkpoint import load_checkpoint
 
 GOLDEN = os.environ.get("REGDATA_GOLDEN")
 OUTPUTS = {"np": "nuclei_binary_map", "hv": "hv_map", "tp": "nuclei_type_map"}

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from regdata.annotated.sets import AnnotatedSet
 from regdata.errors import RegdataError
 from regdata.eval.run import EvaluationSettings, evaluate_classifier
-from regdata.eval.sets import AnnotatedSet
 
 
 def test_a_published_head_of_another_network_is_refused_before_any_image(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from regdata.cellvit.inference import detect
-from regdata.cellvit.weights import Model, load_model
+from regdata.cellvit.networks.weights import Model, load_model
+from regdata.cellvit.tiles.inference import detect
 from regdata.errors import RegdataError
 from regdata.eval.segmentation import (
     SegmentationSettings,

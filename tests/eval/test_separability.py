@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from regdata.cellvit.weights import load_model
+from regdata.annotated.instance_sets import AnnotatedNuclei
+from regdata.cellvit.networks.weights import load_model
 from regdata.errors import RegdataError
-from regdata.eval.instance_sets import AnnotatedNuclei
 from regdata.eval.separability import fit_linear, matched_tokens, separability
 
 

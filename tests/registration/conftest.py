@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from regdata.slide import Slide
-from regdata.stain import RGB_FROM_HED
-from regdata.transform import Transform
+from regdata.slides.slide import Slide
+from regdata.slides.stain import RGB_FROM_HED
+from regdata.transforms.transform import Transform
 
 Matrix = NDArray[np.float64]
 

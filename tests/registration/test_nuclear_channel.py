@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from simulated import SimulatedPair
 
-from regdata.open import open_slide
 from regdata.registration.nuclear_channel import (
     better_channel,
     likeness_of_channels,
     registrable_channel,
 )
-from regdata.registration.register import fit_affine
-from regdata.slide import Slide
-from regdata.transform import Transform
+from regdata.registration.registration import fit_affine
+from regdata.slides.open import open_slide
+from regdata.slides.slide import Slide
+from regdata.transforms.transform import Transform
 
 Slides = tuple[Slide, Slide, Transform]
 

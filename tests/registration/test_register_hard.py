@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regdata.displacement import Displacement
 from regdata.errors import RegdataError
-from regdata.registration.register import register
-from regdata.slide import Box
-from regdata.transform import Transform
-from regdata.warp import warped
+from regdata.registration.registration import register
+from regdata.slides.slide import Box
+from regdata.transforms.displacement import Displacement
+from regdata.transforms.transform import Transform
+from regdata.transforms.warp import warped
 
 
 def pixels(slide):

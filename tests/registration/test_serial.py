@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from regdata.displacement import Displacement
 from regdata.errors import RegdataError
-from regdata.read_image import ArrayPixels
-from regdata.registration.density import as_fluorescence, he_density
-from regdata.registration.register import Registration
+from regdata.registration.pose.density import as_fluorescence, he_density
+from regdata.registration.registration import Registration
 from regdata.registration.serial import MIN_MARGIN, MIN_Z, register_serial, structure
-from regdata.resample import Pixels
-from regdata.slide import Box, Slide
-from regdata.stain import RGB_FROM_HED
-from regdata.transform import Transform
+from regdata.slides.read_image import ArrayPixels
+from regdata.slides.resampling import Pixels
+from regdata.slides.slide import Box, Slide
+from regdata.slides.stain import RGB_FROM_HED
+from regdata.transforms.displacement import Displacement
+from regdata.transforms.transform import Transform
 
 SIDE_UM = 2100.0
 PIXEL = 9.0  # µm of the picture of glands

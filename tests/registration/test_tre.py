@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from regdata.errors import RegdataError
-from regdata.landmarks import read_landmarks
 from regdata.registration.tre import share_closer, target_registration_error
-from regdata.transform import Transform
+from regdata.transforms.landmarks import read_landmarks
+from regdata.transforms.transform import Transform
 
 SIZE = (3000, 4000)
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from regdata.errors import RegdataError
-from regdata.simulate.restain import Restained, RestainSettings, restain
-from regdata.simulate.settings import AUTOFLUORESCENCE_EXPOSURE
-from regdata.simulate.tissue import KINDS, Tissue, render_tissue
+from regdata.simulate.placing import KINDS
+from regdata.simulate.restaining import Restained, restain
+from regdata.simulate.settings import AUTOFLUORESCENCE_EXPOSURE, RestainSettings
+from regdata.simulate.tissue import Tissue, render_tissue
 
 PLAIN = RestainSettings(dropout=0, lost=0, deep=0, rotation_deg=0, elastic_um=0)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from regdata.simulate.maps import COARSE, lookup, signed_distance, upsample
-from regdata.slide import Box
+from regdata.slides.slide import Box
 
 
 def test_signed_distance_is_in_full_resolution_pixels():

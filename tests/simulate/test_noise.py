@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from regdata.simulate.noise import Noise, grain, ramp
-from regdata.slide import Box
+from regdata.slides.slide import Box
 
 
 @pytest.fixture(scope="module")

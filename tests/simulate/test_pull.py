@@ -6,7 +6,7 @@ import pytest
 
 from regdata.simulate.pull import pull, source
 from regdata.simulate.warp import Warp, elastic, frame, similarity
-from regdata.slide import Box
+from regdata.slides.slide import Box
 
 HE_MPP = 0.25
 

@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from regdata.simulate.settings import RestainSettings
 from regdata.simulate.spoil import Fold, Spoils, draw_spoils, nuclear_centres
-from regdata.slide import Box
+from regdata.slides.slide import Box
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from regdata.simulate.spots import draw
-from regdata.slide import Box
+from regdata.slides.slide import Box
 
 ONE = np.array([[30.0, 20.0, 12.0, 5.0, np.pi / 2, 0.8]])
 

@@ -3,8 +3,9 @@ import pytest
 from skimage.measure import label, regionprops
 
 from regdata.errors import RegdataError
-from regdata.simulate.tissue import KINDS, render_tissue
-from regdata.stain import hematoxylin
+from regdata.simulate.placing import KINDS
+from regdata.simulate.tissue import render_tissue
+from regdata.slides.stain import hematoxylin
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,5 @@
+"""Scores by the conventions of named tools of record."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

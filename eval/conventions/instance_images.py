@@ -1,0 +1,214 @@
+"""Instance maps of one image, read by the conventions of a preset."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.errors import RegdataError
+from regdata.eval.conventions.presets import InstancePreset
+from regdata.eval.metrics import (
+    Overlaps,
+    PanopticQuality,
+    class_panoptic_quality,
+    overlaps,
+    panoptic_quality,
+)
+
+Whole = NDArray[np.int64]
+Labels = NDArray[np.integer[Any]]
+Alternatives = Mapping[int, Collection[int]]
+Quality = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class InstanceOptions:
+    """What is known besides the maps, and how intervals are drawn.
+
+    Attributes
+    ----------
+    mpp, radius_um
+        µm per pixel and the largest distance of paired centroids (preset regdata).
+    slides
+        (B,) slide or patient of each image: bootstrap draws are of these; images by default.
+    alternatives
+        (B,) for each image, by instance id, types that are right too (regdata and histoplus).
+    chance_draws, draws, seed
+        See `PointOptions`.
+    """
+
+    mpp: float = 0.25
+    radius_um: float = 3.75
+    slides: Sequence[str] | None = None
+    alternatives: Sequence[Alternatives] | None = None
+    chance_draws: int = 20
+    draws: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Instance and type maps of a set of images, each (B, H, W); types from 1 on, 0 for none."""
+
+    gt_inst: Labels
+    gt_type: Labels
+    pred_inst: Labels
+    pred_type: Labels
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.gt_inst)
+
+
+@dataclass(frozen=True)
+class ImagePair:
+    """What is annotated and found in one image.
+
+    Attributes
+    ----------
+    pairs
+        Of the instances whatever their class.
+    classed
+        Of the instances as they count for classes, see `InstancePreset.gated`.
+    true_class, found_class
+        Class of each in `classed`, from 0 on; -1 for none.
+    quality
+        Binary panoptic quality.
+    classes
+        That of each class.
+    """
+
+    pairs: Overlaps
+    classed: Overlaps
+    true_class: Whole
+    found_class: Whole
+    quality: PanopticQuality
+    classes: tuple[PanopticQuality, ...]
+
+
+def stacks(
+    gt_inst: Labels, gt_type: Labels | None, pred_inst: Labels, pred_type: Labels | None
+) -> Stacks:
+    """Check maps (B, H, W) or (H, W); without types every instance is of type 1."""
+    maps: list[NDArray[Any]] = []
+    for inst, kind in ((gt_inst, gt_type), (pred_inst, pred_type)):
+        ids = np.asarray(inst)
+        maps += [ids, ids > 0 if kind is None else np.asarray(kind)]
+    shapes = {one.shape for one in maps}
+    if len(shapes) > 1 or maps[0].ndim not in (2, 3):
+        raise RegdataError(
+            f"expected four maps of one size, (B, H, W) or (H, W), got "
+            f"{', '.join(str(one.shape) for one in maps)}"
+        )
+    if any(one.dtype.kind not in "biu" for one in maps):
+        raise RegdataError("expected whole numbers in the maps of instances and types")
+    height, width = maps[0].shape[-2:]
+    maps = [one.astype(np.int64).reshape(-1, height, width) for one in maps]
+    return Stacks(*maps)
+
+
+def image_pair(
+    maps: Stacks, i: int, rules: InstancePreset, classes: int, alternatives: Alternatives
+) -> ImagePair:
+    """Overlaps and qualities of one image of the set."""
+    truth, found = maps.gt_inst[i], maps.pred_inst[i]
+    pairs = overlaps(truth, found)
+    if rules.gated:
+        base = classes + 1
+        gates = [
+            np.where((inst > 0) & (kind > 0) & (kind <= classes), inst * base + kind, 0)
+            for inst, kind in ((truth, maps.gt_type[i]), (found, maps.pred_type[i]))
+        ]
+        classed = overlaps(*gates)
+        true_class, found_class = classed.true_ids % base - 1, classed.found_ids % base - 1
+    else:
+        classed = pairs
+        true_class = majority(truth, maps.gt_type[i], pairs.true_ids, classes)
+        found_class = majority(found, maps.pred_type[i], pairs.found_ids, classes)
+        true_class = _resolved(true_class, found_class, pairs, alternatives)
+    quality = panoptic_quality(classed if rules.gated_binary else pairs)
+    per_class = class_panoptic_quality(classed, true_class, found_class, classes)
+    return ImagePair(pairs, classed, true_class, found_class, quality, per_class)
+
+
+def majority(inst: Labels, kind: Labels, ids: Whole, classes: int) -> Whole:
+    """(N,) class from 0 on that most pixels of each instance have, 0 apart; -1 where none has."""
+    inside = inst > 0
+    place = np.searchsorted(ids, inst[inside])
+    level = np.where(kind[inside] <= classes, kind[inside], 0)
+    votes = np.bincount(place * (classes + 1) + level, minlength=len(ids) * (classes + 1))
+    votes = votes.reshape(len(ids), classes + 1)
+    votes[:, 0] = 0
+    return np.where(votes.any(axis=1), votes.argmax(axis=1), 0).astype(np.int64) - 1
+
+
+def centroids(inst: Labels, ids: Whole) -> NDArray[np.float64]:
+    """(N, 2) centroid (x, y) of each instance, pixels, corner origin."""
+    ys, xs = np.nonzero(inst)
+    place = np.searchsorted(ids, inst[ys, xs])
+    area = np.bincount(place, minlength=len(ids))
+    sums = [np.bincount(place, axis, minlength=len(ids)) for axis in (xs, ys)]
+    return np.stack(sums, axis=1) / np.maximum(area, 1)[:, None] + 0.5
+
+
+def quality_scores(
+    quality: PanopticQuality, rules: InstancePreset, empty: str | None = None
+) -> Quality:
+    """DQ, SQ and PQ with the preset's epsilon; None where it leaves them undefined."""
+    empty = rules.empty if empty is None else empty
+    if (empty == "both" and quality.nuclei == 0) or (empty == "truth" and quality.annotated == 0):
+        return {"dq": None, "sq": None, "pq": None}
+    tp = quality.true_positive
+    below = tp + 0.5 * (quality.false_positive + quality.false_negative) + rules.detection_epsilon
+    matched = tp + rules.segmentation_epsilon
+    dq = tp / below if below else 0.0
+    sq = quality.iou / matched if matched else 0.0
+    return {"dq": dq, "sq": sq, "pq": dq * sq}
+
+
+def counts(quality: PanopticQuality) -> dict[str, int]:
+    """Nuclei matched, found in vain and missed."""
+    return {
+        "tp": quality.true_positive,
+        "fp": quality.false_positive,
+        "fn": quality.false_negative,
+    }
+
+
+def class_counts(classes: Whole, count: int) -> Whole:
+    """(K,) number of instances of each class."""
+    return np.bincount(classes[classes >= 0], minlength=count)
+
+
+def r2(truth: Whole, found: Whole) -> list[float | None]:
+    """R² of the counts of each class, (K,) of (B, K): 1 - squared error / spread of the truth.
+
+    Where all images hold as many, it is 1 if all are right and else 0 (as scikit-learn has it).
+    None with fewer than two images.
+    """
+    if len(truth) < 2:
+        return [None] * truth.shape[1]
+    error = ((truth - found) ** 2).sum(axis=0)
+    spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
+    return [
+        float(1 - e / s) if s > 0 else float(e == 0) for e, s in zip(error, spread, strict=True)
+    ]
+
+
+def mean(values: Collection[float | None]) -> float | None:
+    """Mean without what is None; None without any."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _resolved(truth: Whole, found: Whole, pairs: Overlaps, alternatives: Alternatives) -> Whole:
+    """Classes of annotated instances, those of matched ones where these are right too."""
+    if not alternatives:
+        return truth
+    label = truth.copy()
+    for i, j in zip(pairs.rows[pairs.matched], pairs.columns[pairs.matched], strict=True):
+        if int(found[j]) + 1 in alternatives.get(int(pairs.true_ids[i]), ()):
+            label[i] = found[j]
+    return label

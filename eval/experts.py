@@ -1,0 +1,297 @@
+"""Automatic labels of a file beside those that experts gave to the same cells."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.annotated import load_geojson
+from regdata.cells import CellTable, label_index, read_measured
+from regdata.errors import RegdataError
+from regdata.eval.conventions import fleiss_kappa
+from regdata.eval.metrics import (
+    Ranked,
+    cohen_kappa,
+    confusion_matrix,
+    map_classes,
+    match_points,
+    rank_readers,
+)
+from regdata.names import NEGATIVE, UNKNOWN
+
+Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassAgreement:
+    """Automatic labels of one class against an expert's, of the cells that both labelled."""
+
+    annotated: int
+    labelled: int
+    both: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One expert.
+
+    Attributes
+    ----------
+    nuclei
+        That the expert named.
+    matched
+        Cells of the file that are one of these.
+    unknown
+        Of the matched, those whose automatic label is unknown; left out of all scores.
+    kappa
+        Cohen's, with the automatic labels.
+    counts
+        Cells of each class, as (K, K): rows the expert's class, columns the automatic one.
+    """
+
+    name: str
+    nuclei: int
+    matched: int
+    unknown: int
+    kappa: float | None
+    counts: list[list[int]]
+    classes: dict[str, ClassAgreement]
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """Experts and automatic labels on the same cells.
+
+    Attributes
+    ----------
+    classes
+        All; `positive` are those that count as such.
+    unknown
+        Cells of the file without an automatic label.
+    fleiss
+        Kappa of all experts and the automatic labels, on the `common` cells that all labelled;
+        `fleiss_experts` without the automatic labels, on the same cells.
+    ranking
+        None of a single expert.
+    labels
+        (R, N) class of each cell, -1 where there is none; the automatic labels first.
+    """
+
+    dataset: Path
+    classes: tuple[str, ...]
+    positive: tuple[str, ...]
+    cells: int
+    unknown: int
+    readers: tuple[Reader, ...]
+    common: int
+    fleiss: float | None
+    fleiss_experts: float | None
+    ranking: Ranked | None
+    warnings: tuple[str, ...]
+    labels: Whole
+    table: CellTable
+    he: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and None: ready for JSON."""
+        names = ("classes", "positive", "cells", "unknown", "common", "fleiss", "fleiss_experts")
+        return {
+            "dataset": str(self.dataset),
+            **{name: getattr(self, name) for name in names},
+            "readers": [asdict(reader) for reader in self.readers],
+            "ranking": None if self.ranking is None else asdict(self.ranking),
+            "warnings": list(self.warnings),
+        }
+
+
+def agree(
+    dataset: Path,
+    experts: Sequence[Path],
+    mapping: Mapping[str, str] | None = None,
+    radius_um: float = 3.75,
+) -> Agreed:
+    """Compare the labels of a built file with experts' GeoJSON of the same slide.
+
+    Nuclei of an expert and cells of the file are paired one-to-one; what has no partner has no
+    label to compare.
+
+    Parameters
+    ----------
+    experts
+        Points or outlines with a classification, in level-0 pixels of the H&E slide.
+    mapping
+        Class of the file to class of the experts, see `map_classes`.
+
+    Raises
+    ------
+    RegdataError
+        The file has no labels, a GeoJSON no classes, their classes do not map, or no nucleus
+        lies on a cell.
+    """
+    if not experts:
+        raise RegdataError("expected the GeoJSON of at least one expert")
+    data, _ = read_measured(dataset)
+    if not data.classes or "label" not in data.obs:
+        raise RegdataError(f"{dataset} has no labels; expected a file of `regdata build`")
+    he = dict(data.about.get("he", {}))
+    if "mpp" not in he:
+        raise RegdataError(
+            f"{dataset} does not say the pixel size of its H&E slide; build it again"
+        )
+    read = [load_geojson(path, path, float(he["mpp"])) for path in experts]
+    given = tuple(dict.fromkeys(name for one in read for name in one.classes))
+    classes = map_classes(data.classes, given, mapping)
+    auto = label_index(data.obs["label"], data.classes)
+    rows = [np.where(auto < 0, -1, classes.classifier[auto])]
+    facts = []
+    radius = radius_um / float(he["mpp"])
+    for path, name, one in zip(experts, reader_names(experts), read, strict=True):
+        (image,) = one.images
+        place = np.array([given.index(name) for name in one.classes], np.int64)
+        named = image.labels >= 0
+        theirs = classes.annotated[place[image.labels[named]]]
+        pairs = match_points(image.points_xy[named], data.cells.xy, radius)
+        if len(pairs) == 0:
+            raise RegdataError(
+                f"none of the {int(named.sum())} nuclei of {path} lies within {radius_um:g} µm of "
+                f"a cell of {dataset}; expected level-0 pixels of {he.get('path', 'its H&E slide')}"
+            )
+        row = np.full(len(auto), -1)
+        row[pairs[:, 1]] = theirs[pairs[:, 0]]
+        rows.append(row)
+        facts.append((name, int(named.sum())))
+    labels = np.stack(rows).astype(np.int64)
+    negative = {int(classes.classifier[k]) for k, n in enumerate(data.classes) if n == NEGATIVE}
+    return _agreed(dataset, classes.names, negative, labels, facts, data.cells, he)
+
+
+def reader_names(paths: Sequence[Path]) -> list[str]:
+    """A name per expert: that of the file, with its folder where two are called the same.
+
+    Examples
+    --------
+    >>> reader_names([Path("x/ann.geojson"), Path("bob.json.gz")])
+    ['ann', 'bob']
+    >>> reader_names([Path("x/a.geojson"), Path("y/a.geojson")])
+    ['x/a', 'y/a']
+    """
+    bare = [path.with_name(path.name.split(".")[0]) for path in paths]
+    short = [path.name for path in bare]
+    return short if len(set(short)) == len(short) else [str(path) for path in bare]
+
+
+def _agreed(
+    dataset: Path,
+    names: tuple[str, ...],
+    negative: set[int],
+    labels: Whole,
+    facts: Sequence[tuple[str, int]],
+    table: CellTable,
+    he: dict[str, Any],
+) -> Agreed:
+    positive = [k for k in range(len(names)) if k not in negative]
+    readers = tuple(
+        reader_of(name, nuclei, labels[0], row, names, positive)
+        for (name, nuclei), row in zip(facts, labels[1:], strict=True)
+    )
+    common = np.flatnonzero((labels >= 0).all(axis=0))
+    votes = labels[:, common]
+    many = len(facts) > 1
+    return Agreed(
+        dataset,
+        names,
+        tuple(names[k] for k in positive),
+        labels.shape[1],
+        int((labels[0] < 0).sum()),
+        readers,
+        len(common),
+        fleiss_kappa(tallied(votes, len(names))),
+        fleiss_kappa(tallied(votes[1:], len(names))) if many else None,
+        rank_readers(votes, [name for name, _ in facts], positive) if many else None,
+        tuple(_doubts(readers, labels, names, negative, len(common))),
+        labels,
+        table,
+        he,
+    )
+
+
+def reader_of(
+    name: str,
+    nuclei: int,
+    auto: Whole,
+    theirs: Whole,
+    names: Sequence[str],
+    positive: Sequence[int],
+) -> Reader:
+    """An expert beside the automatic labels.
+
+    Parameters
+    ----------
+    auto, theirs
+        (N,) class of each cell, -1 where there is none.
+    """
+    matched = theirs >= 0
+    both = matched & (auto >= 0)
+    matrix = confusion_matrix(theirs[both], auto[both], len(names))
+    return Reader(
+        name,
+        nuclei,
+        int(matched.sum()),
+        int((matched & ~both).sum()),
+        cohen_kappa(matrix),
+        matrix.tolist(),
+        {names[k]: _of_class(matrix, k) for k in positive},
+    )
+
+
+def _of_class(matrix: Whole, k: int) -> ClassAgreement:
+    annotated, labelled, both = int(matrix[k].sum()), int(matrix[:, k].sum()), int(matrix[k, k])
+    cells = annotated + labelled
+    return ClassAgreement(
+        annotated,
+        labelled,
+        both,
+        both / labelled if labelled else None,
+        both / annotated if annotated else None,
+        2 * both / cells if cells else None,
+    )
+
+
+def tallied(votes: Whole, classes: int) -> Whole:
+    """(N, K) how many readers gave each cell each class, of their votes (R, N)."""
+    return np.asarray((votes[..., None] == np.arange(classes)).sum(axis=0), np.int64)
+
+
+def _doubts(
+    readers: Sequence[Reader], labels: Whole, names: Sequence[str], negative: set[int], common: int
+) -> list[str]:
+    out = []
+    for reader, row in zip(readers, labels[1:], strict=True):
+        used = set(np.unique(row[row >= 0]).tolist())
+        if not used & negative:
+            out.append(
+                f"{reader.name} names no {NEGATIVE} cell: precision and kappa say nothing of cells "
+                "that nobody marked"
+            )
+        missing = [names[k] for k in range(len(names)) if k not in negative and k not in used]
+        if missing:
+            out.append(f"{reader.name} has no cell of {', '.join(missing)}")
+        if reader.matched < 0.5 * reader.nuclei:
+            out.append(
+                f"only {reader.matched} of {reader.nuclei} nuclei of {reader.name} lie on a cell; "
+                "are their coordinates level-0 pixels of the H&E slide?"
+            )
+        if reader.matched and reader.unknown > 0.5 * reader.matched:
+            out.append(
+                f"{reader.unknown} of {reader.matched} cells of {reader.name} are {UNKNOWN}: the "
+                "scores are those of the others, which may be the easier ones"
+            )
+    if len(readers) > 1 and common == 0:
+        out.append("no cell was labelled by all: no Fleiss' kappa and no ranking")
+    return out

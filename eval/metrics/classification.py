@@ -1,0 +1,176 @@
+"""Scores of classes that were given to cells, from labels or from probabilities."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.errors import RegdataError
+from regdata.eval.metrics.intervals import ratio
+
+Double = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+def confusion_matrix(truth: Whole, guess: Whole, classes: int) -> Whole:
+    """(K, K) counts, rows the true class, columns the given one.
+
+    Examples
+    --------
+    >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
+    return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
+
+
+def agreement_scores(matrix: Whole) -> dict[str, float | None]:
+    """Accuracy, balanced accuracy, MCC and Cohen's kappa of a confusion matrix (K, K).
+
+    Balanced accuracy is the mean recall of the classes that occur. MCC is that of several
+    classes (Gorodkin, 2004). None without cells; MCC and kappa are None too where one class is
+    all there is (scikit-learn says 0 and NaN).
+
+    Examples
+    --------
+    >>> agreement_scores(np.array([[2, 0], [1, 1]]))["balanced_accuracy"]
+    0.75
+    """
+    total = int(matrix.sum())
+    if total == 0:
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "mcc", "kappa"))
+    hits, true, given = np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    true, given = true.astype(np.float64), given.astype(np.float64)
+    right, chance = float(hits.sum()), float(true @ given)
+    spread = (total**2 - float(given @ given)) * (total**2 - float(true @ true))
+    return {
+        "accuracy": right / total,
+        "balanced_accuracy": float((hits[true > 0] / true[true > 0]).mean()),
+        "mcc": (right * total - chance) / float(np.sqrt(spread)) if spread > 0 else None,
+        "kappa": cohen_kappa(matrix),
+    }
+
+
+def cohen_kappa(matrix: Whole, power: int = 0) -> float | None:
+    """Agreement of two readers beyond chance (Cohen, 1960), from their counts (K, K).
+
+    Parameters
+    ----------
+    power
+        0: all disagreements are alike; 1 and 2: they weigh by the distance of the classes, and
+        by its square.
+
+    Returns
+    -------
+    float or None
+        None where both readers know one class only, the same.
+    """
+    size = len(matrix)
+    apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
+    weights = apart**power if power else (apart > 0).astype(np.float64)
+    expected = np.outer(matrix.sum(axis=1), matrix.sum(axis=0)) / max(1, int(matrix.sum()))
+    below = float((weights * expected).sum())
+    return 1 - float((weights * matrix).sum()) / below if below > 0 else None
+
+
+def auroc(truth: Bools, score: Double) -> float | None:
+    """Chance that a positive cell scores above a negative one, ties one half; None without both.
+
+    Examples
+    --------
+    >>> auroc(np.array([True, False, True]), np.array([0.9, 0.5, 0.5]))
+    0.75
+    """
+    value = float(weighted_auroc(truth, score, np.ones((1, len(truth))))[0])
+    return value if np.isfinite(value) else None
+
+
+def weighted_auroc(truth: Bools, score: Double, weights: Double) -> Double:
+    """(D,) AUROC of cells that count as often as each row of (D, N) says; NaN without both."""
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+    if len(order) == 0:
+        return np.full(len(weights), np.nan)
+    sorted_weights, sign = weights[:, order], truth[order]
+    positive = np.add.reduceat(np.where(sign, sorted_weights, 0.0), starts, axis=1)
+    negative = np.add.reduceat(np.where(sign, 0.0, sorted_weights), starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    wins = (positive * below).sum(axis=1)
+    return ratio(wins, pairs)
+
+
+def average_precision(truth: Bools, score: Double) -> float | None:
+    """Precision at each score that is reached, weighed by the recall it adds; None without any.
+
+    The step function, not the trapezium; equal scores are reached together.
+
+    Examples
+    --------
+    >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))
+    0.8333333333333333
+    """
+    if not truth.any():
+        return None
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)
+    hits = np.cumsum(truth[order])[last]
+    gained = np.diff(hits, prepend=0)
+    return float((gained * hits / (last + 1)).sum() / hits[-1])
+
+
+def calibration(confidence: Double, right: Bools, bins: int = 10) -> dict[str, Any]:
+    """Expected calibration error (Guo et al., 2017) and its curve over bins of equal width.
+
+    Parameters
+    ----------
+    confidence
+        (N,) in [0, 1]; a value on an edge belongs to the bin below it.
+
+    Returns
+    -------
+    dict
+        `ece` (None without cells), and `curve`: of each bin that holds cells its number,
+        cells, mean confidence and share that is right.
+    """
+    if confidence.size and not (confidence.min() >= 0 and confidence.max() <= 1):
+        raise RegdataError("expected confidences from 0 to 1")
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    cells = np.bincount(place, minlength=bins)
+    full = np.flatnonzero(cells)
+    mean = np.bincount(place, confidence, minlength=bins)[full] / cells[full]
+    share = np.bincount(place, right.astype(np.float64), minlength=bins)[full] / cells[full]
+    error = float((np.abs(mean - share) * cells[full]).sum() / len(place)) if len(place) else None
+    names = ("bin", "cells", "confidence", "accuracy")
+    rows = zip(full.tolist(), cells[full].tolist(), mean.tolist(), share.tolist(), strict=True)
+    return {"ece": error, "curve": [dict(zip(names, row, strict=True)) for row in rows]}
+
+
+def score_classes(truth: Whole, probabilities: Double, bins: int = 10) -> dict[str, Any]:
+    """All scores of probabilities (N, K) for cells of known class (N,).
+
+    A cell has its most probable class. `auroc` and `ap` are one class against the rest, per
+    class; `macro` is their mean over classes where they are defined, `micro` pools all
+    decisions. For a coarser set of classes, sum the probabilities first.
+    """
+    count = probabilities.shape[1]
+    known = len(truth) == 0 or (truth.min() >= 0 and truth.max() < count)
+    if len(truth) != len(probabilities) or not known:
+        raise RegdataError(
+            f"expected one class of 0..{count - 1} for each of {len(probabilities)} rows of "
+            f"probabilities, got {len(truth)} values"
+        )
+    guess = probabilities.argmax(axis=1).astype(np.int64)
+    matrix = confusion_matrix(truth, guess, count)
+    hot = truth[:, None] == np.arange(count)
+    result: dict[str, Any] = {**agreement_scores(matrix), "confusion": matrix.tolist()}
+    for name, one in (("auroc", auroc), ("ap", average_precision)):
+        values = [one(hot[:, c], probabilities[:, c]) for c in range(count)]
+        defined = [value for value in values if value is not None]
+        result[name] = {
+            "per_class": values,
+            "macro": float(np.mean(defined)) if defined else None,
+            "micro": one(hot.ravel(), probabilities.ravel()),
+        }
+    confidence = probabilities.max(axis=1, initial=0.0)
+    return result | {"calibration": calibration(confidence, guess == truth, bins)}

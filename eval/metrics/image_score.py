@@ -1,0 +1,114 @@
+"""Scores of the nuclei found in one image against its annotated nuclei."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.annotated import AnnotatedNuclei, centres
+from regdata.eval.metrics.classes import ClassMap
+from regdata.eval.metrics.counts import Points, confusion
+from regdata.eval.metrics.instances import aji, aji_plus, dice, overlaps
+from regdata.eval.metrics.matching import match_points
+from regdata.eval.metrics.panoptic import PanopticQuality, class_panoptic_quality, panoptic_quality
+
+
+@dataclass(frozen=True)
+class FoundNuclei:
+    """What a network found in an image.
+
+    Attributes
+    ----------
+    instances
+        (H, W) int32, nuclei 1..M, 0 = background; a nucleus may have no pixel.
+    xy
+        (M, 2) float64, centroids in pixels of the image, corner origin.
+    kinds
+        (M,) int64, index into the classes of the network or classifier.
+    """
+
+    instances: NDArray[np.int32]
+    xy: NDArray[np.float64]
+    kinds: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """Scores of one image; None where they are undefined.
+
+    Nothing annotated and nothing found: every score is None, as there is nothing to judge.
+    Nuclei on one side only: Dice, AJI, PQ and F1 are 0, and of precision and recall the one
+    without a denominator is None.
+
+    Attributes
+    ----------
+    paired
+        Nuclei whose centroids are paired one-to-one within the radius.
+    classes
+        Panoptic quality of each scored class; empty without classes.
+    confusion
+        See `regdata.eval.metrics.counts.ImageCounts`; None without classes.
+    """
+
+    name: str
+    annotated: int
+    found: int
+    paired: int
+    dice: float | None
+    aji: float | None
+    aji_plus: float | None
+    quality: PanopticQuality
+    classes: tuple[PanopticQuality, ...] = ()
+    confusion: NDArray[np.int64] | None = None
+
+    def metrics(self) -> dict[str, float | None]:
+        """All binary scores by name."""
+        cells = self.annotated + self.found
+        return {
+            "dice": self.dice,
+            "bpq": self.quality.pq,
+            "dq": self.quality.dq,
+            "sq": self.quality.sq,
+            "aji": self.aji,
+            "aji_plus": self.aji_plus,
+            "precision": self.paired / self.found if self.found else None,
+            "recall": self.paired / self.annotated if self.annotated else None,
+            "f1": 2 * self.paired / cells if cells else None,
+        }
+
+
+def score_image(
+    image: AnnotatedNuclei, found: FoundNuclei, radius: float, classes: ClassMap | None = None
+) -> ImageScore:
+    """Score one image.
+
+    Parameters
+    ----------
+    radius
+        Largest distance of paired centroids, pixels, inclusive.
+    classes
+        Which classes are scored; none by default, nor where the image has none.
+    """
+    pairs = overlaps(image.instances, found.instances)
+    xy = centres(image.instances)
+    per_class: tuple[PanopticQuality, ...] = ()
+    matrix = None
+    if classes is not None and image.kinds is not None:
+        truth = np.where(image.kinds > 0, classes.annotated[image.kinds - 1], -1)
+        guess = classes.classifier[found.kinds]
+        count = len(classes.names)
+        # image nuclei are numbered without gaps, found ones may have lost their last pixel
+        per_class = class_panoptic_quality(pairs, truth, guess[pairs.found_ids - 1], count)
+        matrix = confusion(Points(xy, truth), Points(found.xy, guess), count, radius)
+    return ImageScore(
+        image.name,
+        len(xy),
+        len(found.xy),
+        len(match_points(xy, found.xy, radius)),
+        dice(pairs),
+        aji(pairs),
+        aji_plus(pairs),
+        panoptic_quality(pairs),
+        per_class,
+        matrix,
+    )

@@ -1,0 +1,82 @@
+"""The folder of an evaluation: scores, the cells they came from, and a page to look at."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from regdata.cells import versions
+from regdata.eval import Evaluation
+from regdata.eval.conventions import by_preset, matched_classes
+from regdata.eval.metrics import FoundImage, cells_table, misplaced, write_cells
+from regdata.eval.pages.page import Told, evaluation_page
+from regdata.files import file_identity, replacing, write_json
+
+PAGE = "index.html"
+
+
+def write_folder(
+    folder: Path,
+    evaluation: Evaluation,
+    classifier: Path,
+    source: str,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[Path, ...]:
+    """Write `scores.json`, the table of cells and `index.html`; returns their paths.
+
+    Parameters
+    ----------
+    source
+        What the annotated set is called.
+    presets
+        Scores by other conventions, by name.
+    """
+    scores = evaluation.scores
+    radius = scores.conventions.radius_um
+    classes = len(scores.classes)
+    chance = by_preset(evaluation.images, classes, "regdata", radius)["chance"]
+    matched = matched_classes(evaluation.images)
+    known = file_identity(classifier)["sha256"]
+    rows = [("classifier", f"{classifier}, sha256 of its ends {known}")]
+    rows += [("versions", ", ".join(f"{name} {text}" for name, text in versions().items()))]
+    told = Told(
+        classifier.name, source, chance, matched, presets or {}, warnings_of(evaluation), rows
+    )
+    names = (
+        {}
+        if chance is None
+        else dict(zip(scores.classes, chance["per_class"].values(), strict=True))
+    )
+    content = {
+        "classifier": str(classifier),
+        "set": source,
+        **scores.to_dict(),
+        "chance": None if chance is None else {**chance, "per_class": names},
+        "matched": matched,
+        "presets": dict(told.presets),
+        "warnings": list(told.warnings),
+        "counts": counts_of(evaluation.images),
+    }
+    write_json(folder / "scores.json", content)
+    cells = write_cells(folder, cells_table(evaluation.images, scores.classes))
+    with replacing(folder / PAGE) as part:
+        part.write_text(evaluation_page(evaluation, told), encoding="utf-8")
+    return folder / "scores.json", cells, folder / PAGE
+
+
+def warnings_of(evaluation: Evaluation) -> tuple[str, ...]:
+    """What is wrong with the frame of the annotations, a sentence each."""
+    fit = misplaced(evaluation.images, evaluation.scores.conventions.radius_um)
+    return () if fit is None else (str(fit),)
+
+
+def counts_of(images: Sequence[FoundImage]) -> list[dict[str, Any]]:
+    """Of each image its name, slide, split and confusion matrix, ready for JSON."""
+    return [
+        {
+            "image": found.image.name,
+            "slide": found.image.slide,
+            "split": found.image.split,
+            "confusion": found.counts().confusion.tolist(),
+        }
+        for found in images
+    ]

@@ -1,0 +1,5 @@
+"""From measurements to labels: positive, negative or unknown, and why."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

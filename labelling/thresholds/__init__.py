@@ -1,0 +1,5 @@
+"""The intensity above which a pixel counts as stained."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

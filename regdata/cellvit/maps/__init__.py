@@ -1,0 +1,5 @@
+"""From a network's maps of a tile to its nuclei."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

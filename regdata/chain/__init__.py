@@ -1,0 +1,5 @@
+"""The build: from two slides, or masks, to a file of labelled cells."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

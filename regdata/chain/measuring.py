@@ -1,0 +1,168 @@
+"""The stages of a build between registration and labels: correct channels, measure nuclei."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.cells import CellTable
+from regdata.chain.options import AUTO, BuildOptions
+from regdata.chain.pair import Pair
+from regdata.errors import RegdataError
+from regdata.files import Stages, bar, replacing
+from regdata.labelling.channels import (
+    Correction,
+    CorrectionOptions,
+    corrected,
+    fit_correction,
+    saturated,
+)
+from regdata.labelling.measuring import Measured, Signal, measure
+from regdata.labelling.thresholds import (
+    MIN_CONTRAST,
+    Histogram,
+    parse_method,
+    stained_from,
+    tissue_histogram,
+)
+from regdata.report import intensities
+from regdata.slides import Slide, if_tissue
+from regdata.transforms import Transform, warped
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel of the IF slide: how it is corrected, and its intensities in the tissue."""
+
+    correction: Correction
+    pixels: Histogram
+
+    def describe(self) -> dict[str, Any]:
+        """What a dataset keeps of it; enough to find other thresholds."""
+        p = self.pixels
+        pixels = {"counts": p.counts, "low": p.low, "high": p.high}
+        return {"correction": self.correction.describe(), "pixels": pixels}
+
+
+def correct_channel(pair: Pair, name: str, options: BuildOptions, stages: Stages) -> Channel:
+    """Find how a channel is corrected, and the histogram of its tissue.
+
+    Raises
+    ------
+    RegdataError
+        It is constant, or shows one population of pixels; a figure of them is left beside the
+        output.
+    """
+    channel = pair.markers.get(name, pair.dapi)
+    nuclear = channel == pair.dapi
+    af, ratio = (None, None) if nuclear else pair.autofluorescence
+    wish = CorrectionOptions(af, ratio, pair.dapi, options.field_um, hot=True)
+
+    def make(path: Path) -> None:
+        with bar(f"correct {name}"[:12]) as progress:
+            tissue = if_tissue(pair.if_, pair.dapi)
+            correction = fit_correction(pair.if_, channel, tissue, wish)
+            pixels = tissue_histogram(corrected(pair.if_, correction), tissue, progress)
+        save_channel(path, Channel(correction, pixels))
+
+    found = load_channel(stages.result(f"correct {name}", f"channel_{channel}.npz", make))
+    if not nuclear:
+        check_stained(pair, name, found.pixels, options)
+    return found
+
+
+def check_stained(pair: Pair, name: str, pixels: Histogram, options: BuildOptions) -> None:
+    """Refuse a marker without stained pixels, unless its threshold was given."""
+    cut, found = stained_from(pixels)
+    method = parse_method(options.thresholds.get(name, AUTO))
+    if found >= MIN_CONTRAST or method.name == "fixed":
+        return
+    figure = options.output.parent / "qc" / f"{options.output.stem}_{name}_refused.svg"
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(figure) as part:
+        ends = pixels.low, pixels.high
+        part.write_text(intensities(pixels.counts, ends, np.array([cut])), encoding="utf-8")
+    raise RegdataError(
+        f"channel {name} of {pair.if_.path} shows one population of pixels, not stained and "
+        f"unstained ones (contrast {found:.1f}, {MIN_CONTRAST:g} needed; see {figure}): a failed "
+        "stain, or a section without positive cells; leave the marker out, or pass "
+        f"--threshold {name}=fixed:VALUE"
+    )
+
+
+def save_channel(path: Path, channel: Channel) -> None:
+    """Write to `.npz`, whole or not at all."""
+    p = channel.pixels
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            counts=p.counts,
+            range=np.array([p.low, p.high]),
+            **channel.correction.to_arrays(),  # type: ignore[arg-type]
+        )
+
+
+def load_channel(path: Path) -> Channel:
+    """Read back what `save_channel` wrote."""
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    low, high = arrays.pop("range").tolist()
+    pixels = Histogram(arrays.pop("counts"), low, high)
+    return Channel(Correction.from_arrays(arrays), pixels)
+
+
+def signals(
+    pair: Pair, he_to_if: Transform, channels: dict[str, Channel], nuclear: str
+) -> dict[str, Signal]:
+    """The corrected channels in the frame of the H&E slide."""
+
+    def seen(slide: Slide) -> Slide:
+        return warped(slide, pair.he, he_to_if)
+
+    out = {}
+    for name, channel in channels.items():
+        correction = channel.correction
+        full = None
+        if correction.saturation is not None and name != nuclear:
+            full = seen(saturated(pair.if_, correction))
+        out[name] = Signal(seen(corrected(pair.if_, correction)), full, curves=name != nuclear)
+    return out
+
+
+def measure_nuclei(
+    pair: Pair,
+    cells: CellTable,
+    found: dict[str, Signal],
+    error_um: NDArray[np.float64],
+    step: float,
+    options: BuildOptions,
+    stages: Stages,
+) -> Measured:
+    """Intensities of all nuclei in all channels."""
+
+    def make(path: Path) -> None:
+        with bar("measure") as progress:
+            measured = measure(cells, pair.he, found, step, error_um, options.ring_um, progress)
+        save_measured(path, measured)
+
+    return load_measured(stages.result("measure", "measured.npz", make))
+
+
+def save_measured(path: Path, measured: Measured) -> None:
+    """Write to `.npz`, whole or not at all."""
+    columns = {f"column {name}": values for name, values in measured.columns.items()}
+    curves = {f"curve {name}": values for name, values in measured.curves.items()}
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(file, **columns, **curves)  # type: ignore[arg-type]
+
+
+def load_measured(path: Path) -> Measured:
+    """Read back what `save_measured` wrote."""
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    return Measured(
+        {name.removeprefix("column "): a for name, a in arrays.items() if name[:6] == "column"},
+        {name.removeprefix("curve "): a for name, a in arrays.items() if name[:5] == "curve"},
+    )

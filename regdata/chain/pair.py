@@ -1,0 +1,114 @@
+"""The two slides of a section, opened and checked together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.chain.options import BuildOptions
+from regdata.errors import RegdataError
+from regdata.files import file_identity, stage_key
+from regdata.slides import Slide, find_channel, find_dapi, open_slide, rename_channels
+from regdata.transforms import Transform
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two slides of a section, their channels resolved.
+
+    Attributes
+    ----------
+    dapi
+        Index of the nuclear channel.
+    markers
+        Per marker, as the user called it, the index of its channel.
+    identity
+        What tells these files, pixel sizes and channels from others.
+    autofluorescence
+        Index of the channel that is subtracted from the markers, and the ratio if it was given.
+    dapi_given
+        Whether the user named the nuclear channel.
+    """
+
+    he: Slide
+    if_: Slide
+    dapi: int
+    markers: dict[str, int]
+    identity: dict[str, Any]
+    autofluorescence: tuple[int | None, float | None] = (None, None)
+    dapi_given: bool = False
+
+
+def open_he_if(
+    he_path: Path, if_path: Path, he_mpp: float | None, if_mpp: float | None
+) -> tuple[Slide, Slide]:
+    """Open the H&E and the IF slide, with pixel sizes that are stated or known.
+
+    Raises
+    ------
+    RegdataError
+        One cannot be read or does not say its pixel size, or the first is no RGB picture.
+    """
+    he, if_ = open_slide(he_path).with_mpp(he_mpp), open_slide(if_path).with_mpp(if_mpp)
+    if not he.is_rgb or he.dtype != np.uint8:
+        raise RegdataError(
+            f"{he_path} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
+            f"{he.dtype}); expected the H&E slide. Are --he and --if swapped?"
+        )
+    he.known_mpp("--he-mpp")
+    if_.known_mpp("--if-mpp")
+    return he, if_
+
+
+def open_pair(options: BuildOptions) -> Pair:
+    """Open both slides and find their channels; what can be refused early is refused here."""
+    he, if_ = open_he_if(options.he, options.if_, options.he_mpp, options.if_mpp)
+    if options.channel_names:
+        if_ = rename_channels(if_, options.channel_names)
+    markers = {name: find_channel(if_.channels, name) for name in options.markers}
+    dapi = find_dapi(if_.channels, options.dapi)
+    for name, channel in markers.items():
+        if channel == dapi:
+            raise RegdataError(f"--marker {name} is the nuclear channel; choose a stained marker")
+    identity = {
+        "he": [file_identity(options.he), he.mpp],
+        "if": [file_identity(options.if_), if_.mpp, if_.channels],
+    }
+    subtracted = _autofluorescence(if_, options.autofluorescence)
+    return Pair(he, if_, dapi, markers, identity, subtracted, options.dapi is not None)
+
+
+def _autofluorescence(if_: Slide, wanted: str | None) -> tuple[int | None, float | None]:
+    """CHANNEL or CHANNEL:RATIO as an index and a ratio."""
+    if wanted is None:
+        return None, None
+    name, colon, text = wanted.rpartition(":")
+    try:
+        return find_channel(if_.channels, name), float(text) if colon else None
+    except ValueError:
+        pass
+    except RegdataError:
+        if colon:
+            raise
+    return find_channel(if_.channels, wanted), None
+
+
+def covered(pair: Pair, he_to_if: Transform, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether points of the H&E slide (level-0 pixels) lie on the IF slide, (N,)."""
+    um = he_to_if.points(xy * pair.he.known_mpp("--he-mpp"))
+    on_if = um / pair.if_.known_mpp("--if-mpp")
+    inside = (on_if >= 0) & (on_if <= np.array(pair.if_.size))
+    return np.asarray(inside.all(axis=1))
+
+
+def slide_facts(slide: Slide, identity: Any) -> dict[str, Any]:
+    """What a dataset keeps of a slide it was made from."""
+    return {
+        "path": str(slide.path),
+        "sha256": stage_key(of=identity),
+        "mpp": slide.mpp or 0.0,
+        "size": np.array(slide.size),
+        "channels": np.array(slide.channels),
+    }

@@ -1,0 +1,115 @@
+"""The registration stage of a build: find the map, judge it, refuse it or go on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.chain.options import BuildOptions
+from regdata.chain.pair import Pair
+from regdata.errors import RegdataError
+from regdata.files import Progress, Stages, bar
+from regdata.registration import (
+    Registration,
+    SlidePair,
+    better_channel,
+    judge_tiles,
+    register,
+    registrable_channel,
+)
+from regdata.registration.quality import (
+    TileQuality,
+    Verdict,
+    draw_quality,
+    read_table,
+    verdict,
+    write_quality,
+    write_table,
+)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The map between the slides and how good it is, tile by tile."""
+
+    registration: Registration
+    quality: TileQuality
+
+    @property
+    def verdict(self) -> Verdict:
+        """One verdict over the tiles."""
+        return verdict(self.quality)
+
+
+def register_slides(pair: Pair, stages: Stages) -> Registered:
+    """Find the map from the H&E slide to the IF slide.
+
+    Raises
+    ------
+    RegdataError
+        When the slides do not look like the same tissue, or too few tiles agree.
+    """
+
+    def make(path: Path) -> None:
+        with bar("register") as progress:
+            found = _found(pair, progress)
+        with bar("quality") as progress:
+            slides = SlidePair(pair.he, pair.if_, pair.dapi)
+            found, quality, _ = judge_tiles(slides, found, progress)
+        tiles.parent.mkdir(parents=True, exist_ok=True)
+        write_table(quality, tiles)
+        found.save(path)
+
+    tiles = stages.run.path / "quality.csv"
+    if not tiles.exists():  # the two are made together
+        (stages.run.path / "transform.h5").unlink(missing_ok=True)
+    found = Registered(
+        Registration.load(stages.result("register", "transform.h5", make)), read_table(tiles)
+    )
+    if found.verdict.status == "refuse":
+        raise RegdataError(
+            f"{pair.he.path} and {pair.if_.path} cannot be registered well enough to label "
+            f"nuclei: {'; '.join(found.verdict.reasons)}; look at them with `regdata register`"
+        )
+    return found
+
+
+def _found(pair: Pair, progress: Progress) -> Registration:
+    """The map, or an error that names the channel that looks more like nuclei, if one does."""
+    others = [c for c in dict.fromkeys(pair.markers.values()) if c != pair.dapi]
+    try:
+        found = register(pair.he, pair.if_, pair.dapi, progress)
+    except RegdataError as error:
+        other = registrable_channel(pair.he, pair.if_, others)
+        if other is None:
+            raise
+        raise RegdataError(f"{error.message}; {_swapped(pair, other)}") from None
+    if not pair.dapi_given:
+        other = better_channel(pair.he, pair.if_, pair.dapi, others, found.he_to_if)
+        if other is not None:
+            raise RegdataError(f"{pair.if_.path}: {_swapped(pair, other)}")
+    return found
+
+
+def _swapped(pair: Pair, other: int) -> str:
+    names = pair.if_.channels
+    return (
+        f"channel {names[other]} looks more like the nuclei of the H&E than {names[pair.dapi]}, "
+        "which is taken as the nuclear stain; are the channels in another order? Name them with "
+        f"--channel-names, or pass --dapi {names[pair.dapi]} if it is right as it is"
+    )
+
+
+def error_at(pair: Pair, quality: TileQuality, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected error of the map, µm, at points in level-0 pixels of the H&E."""
+    return quality.error_at(xy * pair.he.known_mpp("--he-mpp"))
+
+
+def draw_registration(pair: Pair, registered: Registered, options: BuildOptions) -> None:
+    """Write the tiles and pictures of the registration beside the output."""
+    folder = options.output.parent / "qc" / f"{options.output.stem}_registration"
+    folder.mkdir(parents=True, exist_ok=True)
+    slides = pair.he, pair.if_, pair.dapi
+    draw_quality(*slides, registered.registration.he_to_if, registered.quality, folder)
+    write_quality(registered.quality, folder, pair.he.known_mpp("--he-mpp"))

@@ -1,0 +1,163 @@
+"""Labelling the cells of a file again: other thresholds, rules and bands, without the images."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import read_elem, write_elem
+
+from regdata.cells import CellDataset, read_about, read_measured, write_cells_geojson
+from regdata.chain.labelled import check_options, class_rules, label_columns, thresholds
+from regdata.chain.options import LabelOptions
+from regdata.errors import RegdataError
+from regdata.files import replacing
+from regdata.labelling.measuring import Measured
+from regdata.labelling.rules import Nuclei
+from regdata.labelling.thresholds import Histogram
+from regdata.names import NEGATIVE, UNKNOWN
+
+
+def markers_of(path: Path) -> tuple[str, ...]:
+    """Names of the markers of a file of `regdata build`.
+
+    Raises
+    ------
+    RegdataError
+        It is another kind of file, or one of before intensities were kept.
+    """
+    return tuple(_asked(path)["markers"])
+
+
+def options_of(path: Path) -> LabelOptions:
+    """The options its labels were made with."""
+    asked = _asked(path)
+    return LabelOptions(**{name: asked[name] for name in LabelOptions.model_fields})
+
+
+def _asked(path: Path) -> dict[str, Any]:
+    about = read_about(path)
+    if "channels" not in about:
+        raise RegdataError(
+            f"{path} holds no intensities to label from; expected a file that this version of "
+            "`regdata build` made from an IF slide"
+        )
+    asked: dict[str, Any] = json.loads(str(about["options"]))
+    return asked
+
+
+def relabel(
+    path: Path, options: LabelOptions, output: Path | None = None, overwrite: bool = False
+) -> dict[str, int]:
+    """Label all cells of a file again; returns the number per label.
+
+    Parameters
+    ----------
+    output
+        Another file; by default the file itself is replaced. A GeoJSON beside it is made again;
+        pictures and report need the images and stay those of the build.
+
+    Raises
+    ------
+    RegdataError
+        The options cannot be, need the images, or `output` exists.
+    """
+    asked = _asked(path)
+    check_options(options, asked["markers"])
+    if output is not None and output.is_dir():
+        raise RegdataError(f"{output} is a folder; -o takes the name of the .h5 to write")
+    if output is not None and output.exists() and not overwrite:
+        raise RegdataError(f"{output} exists; pass --overwrite to replace it, or another -o")
+    dataset, curves = read_measured(path)
+    about = dataset.about
+    nuclei = _nuclei(dataset, Measured(_measured_columns(dataset.obs), curves))
+    pixels = {name: _pixels(about, name) for name in asked["markers"]}
+    mpp = float(about["he"]["mpp"])
+    w, h = (float(side) * mpp for side in about["he"]["size"])
+    found = thresholds(nuclei, pixels, options, (w, h))
+    counted = _counted(dataset, asked, options, found)
+    columns = label_columns(nuclei, found, options, str(about["nuclear"]), counted)
+    changed = {
+        "options": json.dumps({**asked, **options.model_dump()}),
+        "thresholds": {name: threshold.describe() for name, threshold in found.items()},
+        "classes": np.array([NEGATIVE, *class_rules(options, asked["markers"])]),
+    }
+    written = output or path
+    _write(path, written, columns, changed)
+    names = (*(str(name) for name in changed["classes"]), UNKNOWN)
+    beside = written.parent / f"{written.stem}.cells.geojson.gz"
+    if beside.exists():
+        write_cells_geojson(beside, written, "label", names)
+    return {name: int((columns["label"] == name).sum()) for name in names}
+
+
+def _nuclei(dataset: CellDataset, measured: Measured) -> Nuclei:
+    obs = dataset.obs
+    return Nuclei(
+        dataset.cells.xy * float(dataset.about["he"]["mpp"]),
+        np.sqrt(obs["area_um2"].to_numpy() / np.pi),
+        obs["flags"].to_numpy(np.uint8),
+        obs["registration_error_um"].to_numpy(float),
+        measured,
+    )
+
+
+def _measured_columns(obs: pd.DataFrame) -> dict[str, Any]:
+    return {name: column.to_numpy() for name, column in obs.items() if column.dtype == np.float32}
+
+
+def _pixels(about: dict[str, Any], name: str) -> Histogram:
+    stored = about["channels"][name]["pixels"]
+    return Histogram(np.asarray(stored["counts"]), float(stored["low"]), float(stored["high"]))
+
+
+def _counted(
+    dataset: CellDataset, asked: dict[str, Any], options: LabelOptions, found: dict[str, Any]
+) -> dict[str, Any]:
+    """Overlaps that were counted in pixels, if they still hold.
+
+    Raises
+    ------
+    RegdataError
+        They do not, and only the images could tell the new ones.
+    """
+    shaped = asked["erode"] > 0 or asked["min_size_um2"] > 0
+    if not shaped and not options.legacy_overlap:
+        return {}
+    same = all(
+        np.array_equal(threshold.surface.grid, dataset.about["thresholds"][name]["grid"])
+        and asked["compartments"].get(name, "nucleus") == options.compartments.get(name, "nucleus")
+        for name, threshold in found.items()
+    )
+    counted = shaped or asked["legacy_overlap"]
+    if counted and same:
+        return {name: dataset.obs[f"overlap_{name}"].to_numpy(np.float32) for name in found}
+    why = "--erode, --min-size-um2" if shaped else "--legacy-overlap"
+    raise RegdataError(
+        f"{dataset.path}: with {why} overlaps are counted in the pixels of the mask, which needs "
+        "the images; run `regdata build` again with these options"
+    )
+
+
+def _write(path: Path, output: Path, columns: dict[str, Any], changed: dict[str, Any]) -> None:
+    """A copy of the file with other columns and entries, whole or not at all."""
+    with replacing(output) as part:
+        # not a copy of all: what is taken out of a file of HDF5 leaves a hole in it
+        with h5py.File(path, "r") as old, h5py.File(part, "w") as file:
+            file.attrs.update(old.attrs)
+            for name in old.keys() - {"obs"}:
+                old.copy(name, file)
+            obs = read_elem(old["obs"])
+            for name in [n for n in obs if n.startswith(("overlap_", "threshold_"))]:
+                del obs[name]
+            for name, values in columns.items():
+                text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
+                obs[name] = pd.Categorical(values) if text else values
+            write_elem(file, "obs", obs)
+            for name, value in changed.items():
+                del file[f"uns/regdata/{name}"]
+                write_elem(file, f"uns/regdata/{name}", value)
+        # the file is no longer what a build made: a rerun must not take it for that
+        (output.with_suffix(".run") / "output.key").unlink(missing_ok=True)

@@ -1,0 +1,3 @@
+"""The command line: each command parses, calls one function and prints one summary."""
+
+__all__: list[str] = []

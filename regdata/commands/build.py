@@ -1,0 +1,191 @@
+"""`regdata build`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+_PATH = click.Path(path_type=Path)
+
+_LABELS = (
+    click.option("--class", "classes", multiple=True, help="NAME=RULE, as lymphocyte=CD3|CD20."),
+    click.option(
+        "--threshold",
+        "thresholds",
+        multiple=True,
+        help="[MARKER=]METHOD[:VALUE]: auto, otsu, li, triangle, gmm, mad, local, fixed:VALUE.",
+    ),
+    click.option(
+        "--compartment", "compartments", multiple=True, help="[MARKER=]nucleus or ring (membrane)."
+    ),
+    click.option("--overlap", type=float, help="Positive above this share; 0.15 by default."),
+    click.option("--ambiguous", type=float, help="Negative up to this share; 0.05 by default."),
+    click.option("--certain", type=float, help="Least probability of a label that is kept."),
+    click.option("--legacy-overlap", is_flag=True, help="The published rule: >=, no unknown."),
+)
+
+
+def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how labels follow from measurements."""
+    for option in reversed(_LABELS):
+        command = option(command)
+    return command
+
+
+def read_label_options(
+    markers: Sequence[str],
+    classes: Sequence[str],
+    thresholds: Sequence[str],
+    compartments: Sequence[str],
+    **rest: Any,
+) -> dict[str, Any]:
+    """Options as `LabelOptions` takes them; what was not given is left out."""
+    from regdata.chain import parse_classes, parse_per_marker
+
+    found = {name: value for name, value in rest.items() if value not in (None, False)}
+    if classes:
+        found["classes"] = parse_classes(classes)
+    if thresholds:
+        found["thresholds"] = parse_per_marker(thresholds, markers, "--threshold")
+    if compartments:
+        found["compartments"] = parse_per_marker(compartments, markers, "--compartment")
+    return found
+
+
+def checked(model: Any, values: dict[str, Any]) -> Any:
+    """Options as their model has them, or the first thing wrong with them as a usage error."""
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "--" + str(first["loc"][0]).replace("_", "-").rstrip("-")
+        raise click.UsageError(f"{name}: {first['msg']}, came {first['input']}") from None
+
+
+# Of each source: what it needs, and what it does not take.
+_MEASURED = ("thresholds", "certain", "dapi", "autofluorescence")
+_INTENSITIES = (*_MEASURED, "field_um", "erode", "min_size_um2")
+_SLIDE = ("he", "markers", "if_mpp", "channel_names", "compartments", "ring_um", "patient")
+_SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "if_": (("he", "markers"), ("antigen",)),
+    "masks": (("he", "markers"), ("antigen", *_INTENSITIES)),
+    "segpath": ((), (*_INTENSITIES, *_SLIDE)),
+}
+
+
+def _source(given: Mapping[str, Any]) -> str:
+    """Where labels come from: the one of --if, --masks and --segpath that was given.
+
+    Raises
+    ------
+    UsageError
+        None or several were, an option is missing, or one does not go with the source.
+    """
+    params = click.get_current_context().command.params
+    names = {str(param.name): max(param.opts, key=len) for param in params}
+    named = [source for source in _SOURCES if given.get(source) is not None]
+    if len(named) != 1:
+        came = " and ".join(names[source] for source in named) or "none"
+        raise click.UsageError(
+            "expected one of --if (IF slide), --masks (masks in the frame of the H&E slide) and "
+            f"--segpath (folder of images with masks), came {came}"
+        )
+    needed, foreign = _SOURCES[named[0]]
+    for name in needed:
+        if not given[name]:
+            raise click.UsageError(f"Missing option '{names[name]}'.")
+    for name in foreign:
+        if given[name] not in (None, False, ()):
+            raise click.UsageError(f"{names[name]} does not go with {names[named[0]]}")
+    return named[0]
+
+
+@click.command()
+@click.option("--he", type=_PATH, help="H&E slide.")
+@click.option("--if", "if_", type=_PATH, help="Immunofluorescence slide.")
+@click.option("--masks", type=_PATH, help="Instead of --if: masks in the frame of the H&E slide.")
+@click.option("--segpath", type=_PATH, help="Instead of slides: a folder of SegPath.")
+@click.option("--antigen", help="Which one of the --segpath folder, if it has several.")
+@click.option("--marker", "markers", multiple=True, help="Channel, name or index.")
+@click.option("-o", "--output", required=True, type=_PATH, help="The .h5 to write.")
+@label_options
+@click.option("--he-mpp", type=float, help="µm per pixel of the H&E, if the file does not say.")
+@click.option("--if-mpp", type=float, help="µm per pixel of the IF or masks, likewise.")
+@click.option("--dapi", help="Nuclear channel; found by its name by default.")
+@click.option("--channel-names", help="New names of all IF channels or masks: DAPI,CD3,CD20.")
+@click.option("--autofluorescence", help="CHANNEL[:RATIO] that is subtracted from the markers.")
+@click.option("--field-um", type=float, help="Side of a camera field: take its shading out.")
+@click.option("--ring-um", type=float, help="Width of the ring around a nucleus; 2 by default.")
+@click.option("--erode", type=int, help="Pixels taken off the borders of the masks.")
+@click.option("--min-size-um2", type=float, help="Smaller pieces of the masks are dropped.")
+@click.option("--model", type=_PATH, help="Network weights; built-in by default.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--patient", help="Patient of this slide, so that training can split by it.")
+@click.option("--overwrite", is_flag=True, help="Replace an output made with other options.")
+def build(**options: Any) -> None:
+    """Turn an H&E and an IF slide of one section into a file of labelled cells.
+
+    --masks takes masks of markers in the place of the IF slide, --segpath a folder of images with
+    masks; then nothing is registered, and a mask alone says what is stained.
+    """
+    {"if_": _build_pair, "masks": _build_masks, "segpath": _build_segpath}[_source(options)](
+        options
+    )
+
+
+def _build_pair(options: dict[str, Any]) -> None:
+    """Label by an IF slide."""
+    from regdata.chain import BuildOptions
+
+    given = read_label_options(**options)
+    wanted = checked(BuildOptions, {"markers": options["markers"], **given})
+    from regdata.chain import build as run
+
+    summary = run(wanted)
+    registration = summary.registration
+    for reason in registration.reasons:
+        click.echo(f"warning: registration: {reason}", err=True)
+    note = (
+        f"; hematoxylin-DAPI correlation {summary.correlation:.2f}, expected registration error "
+        f"{registration.median_um:.2f} µm in {registration.tiles} tiles"
+    )
+    _tell(summary, note)
+
+
+def _build_masks(options: dict[str, Any]) -> None:
+    """Label by masks in the frame of the H&E slide."""
+    from regdata.chain import MaskOptions
+
+    given = read_label_options(**options)
+    wanted = checked(MaskOptions, {"markers": options["markers"], **given})
+    from regdata.chain import build_masks
+
+    _tell(build_masks(wanted))
+
+
+def _build_segpath(options: dict[str, Any]) -> None:
+    """Label by the masks of a folder of images."""
+    from regdata.chain import SegPathOptions
+
+    names = options.pop("classes")
+    if len(names) > 1 or any("=" in name for name in names):
+        raise click.UsageError(
+            f"--class {names[0]}: with --segpath expected the name of the one positive class"
+        )
+    given = read_label_options(classes=(), **options)
+    wanted = checked(SegPathOptions, {**given, **({"positive": names[0]} if names else {})})
+    from regdata.chain import build_segpath
+
+    _tell(build_segpath(wanted))
+
+
+def _tell(summary: Any, note: str = "") -> None:
+    """Warnings, then one line of what was made."""
+    for warning in summary.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
+    kept = f" (kept: {', '.join(summary.kept)})" if summary.kept else ""
+    click.echo(f"{summary.output}: {counts}{note}{kept}")

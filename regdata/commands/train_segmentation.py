@@ -1,0 +1,43 @@
+"""The command `regdata train-segmentation`."""
+
+from pathlib import Path
+
+import click
+
+from regdata.errors import RegdataError
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("train-segmentation")
+@click.argument("recipe", type=_PATH)
+@click.option("--data", type=_PATH, help="Where the recipe's sources lie; its folder by default.")
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder of the run.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def train_segmentation(recipe: Path, data: Path | None, output: Path, device: str) -> None:
+    """Train a segmentation network by a RECIPE (.toml); the same command goes on after a stop.
+
+    For several GPUs: torchrun --nproc-per-node N -m regdata train-segmentation ...
+    """
+    import logging
+
+    from regdata.cellvit.networks import pick_device
+    from regdata.files import bar
+    from regdata.studies import scores_of
+    from regdata.train.segmentation import read_recipe
+    from regdata.train.segmentation import train_segmentation as run
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    chosen = read_recipe(recipe, data)
+    if output.is_file():
+        raise RegdataError(f"{output} is a file; -o takes the folder of the run")
+    try:
+        with bar("train") as progress:
+            weights = run(chosen, output, pick_device(device), scores_of, progress)
+    except KeyboardInterrupt:
+        raise RegdataError(
+            f"stopped; the same command goes on from {output}/checkpoint.pt"
+        ) from None
+    click.echo(
+        f"{weights}: trained; score it with `regdata evaluate-segmentation --model {weights}`"
+    )

@@ -1,0 +1,3 @@
+from .run import ExportOptions, export_cells
+
+__all__ = ["ExportOptions", "export_cells"]

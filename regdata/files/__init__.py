@@ -1,0 +1,5 @@
+"""Files that appear whole or not at all, run directories, progress, memory."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

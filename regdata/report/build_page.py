@@ -1,0 +1,108 @@
+"""The report of a build: one page that a person judges its labels by, with all it shows inside."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import read_elem
+
+from regdata.cells import read_about, read_outlines
+from regdata.errors import RegdataError
+from regdata.files import Progress, replacing, silent
+from regdata.labelling.rules import REASONS, Rule, parse_rules
+from regdata.names import NEGATIVE, quoted
+from regdata.report.cells import gallery
+from regdata.report.contents import Build, ClassOf, Judgement, options_of
+from regdata.report.html import page
+from regdata.report.markers import markers, reasons
+from regdata.report.qc import Aligned, Look
+from regdata.report.sections import alignment, headline, honesty, provenance
+
+
+def write_report(path: Path, build: Build, progress: Progress = silent) -> None:
+    """Write the page, whole or not at all.
+
+    Nothing but what it shows is read from the slides, a crop at a time.
+    """
+    text = page(f"Labels of {build.name}", _parts(build, progress))
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _parts(build: Build, progress: Progress) -> Iterator[str]:
+    yield from headline(build)
+    yield from alignment(build)
+    yield from markers(build)
+    yield from reasons(build)
+    yield from gallery(build, progress)
+    yield from honesty(build)
+    yield from provenance(build)
+
+
+def load_build(
+    labelled: Path,
+    name: str,
+    aligned: Aligned,
+    look: Look,
+    verdict: Judgement | None = None,
+    warnings: Sequence[str] = (),
+) -> Build:
+    """What a labelled file and its slides have to report.
+
+    Parameters
+    ----------
+    labelled
+        The file, under whatever name.
+    name
+        What the page calls it.
+    verdict
+        Of the registration; None if labels came from masks.
+    warnings
+        What a person should know, a sentence each.
+    """
+    about = read_about(labelled)
+    with h5py.File(labelled, "r") as file:
+        obs: pd.DataFrame = read_elem(file["obs"])
+    cells = read_outlines(labelled)
+    classes = classes_from(about, obs, tuple(aligned.markers))
+    return Build(name, cells, obs, about, aligned, look, classes, REASONS, verdict, tuple(warnings))
+
+
+def classes_from(
+    about: Mapping[str, Any], obs: pd.DataFrame, names: Sequence[str]
+) -> dict[str, ClassOf]:
+    """The classes of a file, their markers and probabilities.
+
+    Parameters
+    ----------
+    names
+        Markers there are.
+    """
+    rules = _rules(about, names)
+    chances = {
+        name: obs[f"probability_{name}"].to_numpy(np.float32)
+        for name in names
+        if f"probability_{name}" in obs
+    }
+    found = {}
+    for name in (str(c) for c in about["classes"] if str(c) != NEGATIVE):
+        rule = rules.get(name)
+        asked = tuple(names) if rule is None else rule.markers
+        if rule is not None and all(marker in chances for marker in asked):
+            chance = np.asarray(rule.probability(chances), np.float32)
+        else:
+            chance = np.full(len(obs), np.nan, np.float32)
+        found[name] = ClassOf(asked, " or ".join(names) if rule is None else str(rule), chance)
+    return found
+
+
+def _rules(about: Mapping[str, Any], names: Sequence[str]) -> dict[str, Rule]:
+    """Rules of the classes; none where a file made otherwise does not tell them."""
+    told = options_of(about).get("classes") or {name: quoted(name) for name in names}
+    try:
+        return parse_rules([f"{quoted(name)} = {rule}" for name, rule in told.items()], names)
+    except RegdataError:
+        return {}

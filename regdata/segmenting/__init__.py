@@ -1,0 +1,5 @@
+"""`regdata segment` and `regdata label-images`: slides and images to files of cells."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,67 @@
+"""What `regdata segment` is given: slides, the files they become, and where tissue is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.errors import RegdataError
+from regdata.slides import Slide, he_tissue, is_zarr, polygon_mask, read_polygons
+
+_MASK_UM, _MASK_SIDE = 4.0, 8192  # µm per pixel of a drawn tissue mask; most pixels a side
+_SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".qptiff", ".dcm", ".czi")
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".zarr", *_SLIDES)
+
+
+def find_slides(paths: Sequence[Path]) -> list[Path]:
+    """Slides and pictures: files as they are, and those in folders.
+
+    Raises
+    ------
+    RegdataError
+        A path is missing, or a folder holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise RegdataError(f"{path}: no such slide or folder")
+        if path.is_file() or is_zarr(path):
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in _PICTURES)
+        if not inside:
+            raise RegdataError(f"{path} holds no slides or pictures ({', '.join(_PICTURES)})")
+        found += inside
+    return found
+
+
+def outputs_of(slides: Sequence[Path], output: Path, one_file: bool) -> list[Path]:
+    """The `.h5` of each slide: `output` itself, or a file in that folder per slide.
+
+    Raises
+    ------
+    RegdataError
+        Several slides would go to one file.
+    """
+    if one_file and not output.is_dir():
+        if output.suffix not in (".h5", ".h5ad"):
+            raise RegdataError(f"expected -o to be a .h5 file or a folder, came {output}")
+        return [output]
+    if output.is_file() or output.suffix in (".h5", ".h5ad"):
+        raise RegdataError(f"{len(slides)} slides need a folder as -o, came {output}")
+    outputs = [output / f"{slide.stem}.h5" for slide in slides]
+    twice = {path.name for path in outputs if outputs.count(path) > 1}
+    if twice:
+        raise RegdataError(f"two slides would both become {min(twice)}; segment them separately")
+    return outputs
+
+
+def tissue_mask(slide: Slide, choice: str) -> NDArray[np.bool_] | None:
+    """The mask that `--tissue` names; None for everywhere."""
+    if choice == "all":
+        return None
+    if choice == "auto":
+        return he_tissue(slide)
+    downsample = max(1.0, _MASK_UM / slide.known_mpp("--mpp"), max(slide.size) / _MASK_SIDE)
+    return polygon_mask(read_polygons(Path(choice)), slide.size, downsample)

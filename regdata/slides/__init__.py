@@ -1,0 +1,5 @@
+"""One slide type for every stain and format: reading, resampling, writing."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Studies made of several stages: the demo and the validation against experts."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

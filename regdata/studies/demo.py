@@ -1,0 +1,192 @@
+"""The demo: a simulated restained section with known truth, through the whole chain."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from regdata.annotated import SetOptions, load_set
+from regdata.cells import CellDataset, read_dataset
+from regdata.chain import BuildOptions, build
+from regdata.errors import RegdataError
+from regdata.eval import evaluate_classifier
+from regdata.eval.metrics import agreement
+from regdata.files import bar, read_json, replacing, stage_key, write_json
+from regdata.report import write_png
+from regdata.simulate import KINDS, Restained, RestainSettings, Tissue, render_tissue, restain
+from regdata.slides import write_ome_tiff
+from regdata.studies.demo_page import write_page
+from regdata.train.tokens import train_classifier
+from regdata.transforms import Transform
+
+MPP = 0.25
+_TEST = 1024  # pixels a side of a test image
+_RADIUS_UM = 3.75
+_NAMES = {"he.ome.tif", "if.ome.tif", "demo.json"}
+
+
+@dataclass(frozen=True)
+class DemoTruth:
+    """What the simulation knows of its nuclei.
+
+    Attributes
+    ----------
+    xy
+        (N, 2) centroids, level-0 H&E pixels.
+    kinds
+        (N,) names.
+    positive
+        (N,) whether the nucleus carries the marker; some of these stay unstained.
+    in_if_um
+        (N, 2) where each centroid truly lies on the IF slide, µm.
+    """
+
+    xy: NDArray[np.float64]
+    kinds: NDArray[np.str_]
+    positive: NDArray[np.bool_]
+    in_if_um: NDArray[np.float64]
+
+
+def run_demo(folder: Path, size: int = 4096, seed: int = 1, device: str = "auto") -> Path:
+    """Simulate, build, train, evaluate, and write `summary.html`; returns its path.
+
+    Parameters
+    ----------
+    folder
+        Empty or new; a rerun with the same size and seed goes on where it stopped.
+    size
+        Side of the section in pixels at 0.25 µm.
+
+    Raises
+    ------
+    RegdataError
+        The folder holds something else.
+    """
+    truth = prepare(folder, size, seed)
+    output = folder / "lymphocytes.h5"
+    summary = build(
+        BuildOptions(
+            he=folder / "he.ome.tif",
+            if_=folder / "if.ome.tif",
+            output=output,
+            markers=("CD3",),
+            classes={"lymphocyte": ("CD3",)},
+            device=device,
+        )
+    )
+    classifier = folder / "classifier.pt"
+    with bar("train") as progress:
+        report = train_classifier([output], classifier, None, lambda e: progress(e.number / 50))
+    annotated = load_set(SetOptions(images=folder / "test/images", points=folder / "test/points"))
+    with bar("evaluate") as progress:
+        scores = evaluate_classifier(classifier, annotated, progress=progress)
+    dataset = read_dataset(output)
+    facts = {
+        "nuclei": len(dataset.cells),
+        "counts": summary.counts,
+        "correlation": summary.correlation,
+        "registration_error_um": registration_error(dataset, truth),
+        "labels": asdict(judge_labels(dataset, truth)),
+        "training": report.to_dict(),
+        "scores": scores.to_dict(),
+    }
+    write_json(folder / "summary.json", facts)
+    return write_page(folder, facts)
+
+
+def prepare(folder: Path, size: int, seed: int) -> DemoTruth:
+    """Write the slides, the truth and the test images, unless they are there."""
+    key = stage_key(size=size, seed=seed, version=1)
+    note = folder / "demo.json"
+    if note.exists() and read_json(note).get("key") == key:
+        return read_truth(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RegdataError(
+            f"{folder} is not empty and holds no demo of size {size} and seed {seed}; "
+            "name a new folder"
+        )
+    with bar("simulate") as progress:
+        (folder / "test/images").mkdir(parents=True)
+        (folder / "test/points").mkdir()
+        tissue = render_tissue((size, size), seed)
+        progress(0.4)
+        restained = restain(
+            tissue.rgb, tissue.instances, is_lymphocyte(tissue), RestainSettings(), seed
+        )
+        progress(0.7)
+        write_ome_tiff(folder / "he.ome.tif", tissue.rgb, MPP, jpeg=True)
+        write_ome_tiff(folder / "if.ome.tif", restained.image, restained.mpp, restained.channels)
+        truth = true_nuclei(tissue, restained)
+        write_truth(folder, truth)
+        write_test_images(folder / "test", seed + 1000)
+    write_json(note, {"key": key, "size": size, "seed": seed})
+    return truth
+
+
+def is_lymphocyte(tissue: Tissue) -> NDArray[np.bool_]:
+    """(N,) the nuclei that carry the marker."""
+    return np.asarray(tissue.kinds == KINDS.index("lymphocyte"))
+
+
+def centroids(instances: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(N, 2) centroids (x, y) of nuclei 1..N, corner origin."""
+    index = np.arange(1, int(instances.max()) + 1)
+    rows_columns = np.array(ndimage.center_of_mass(instances > 0, instances, index))
+    return rows_columns.reshape(-1, 2)[:, ::-1] + 0.5
+
+
+def true_nuclei(tissue: Tissue, restained: Restained) -> DemoTruth:
+    """The truth of a simulated pair."""
+    xy = centroids(tissue.instances)
+    kinds = np.array(KINDS)[tissue.kinds]
+    return DemoTruth(xy, kinds, restained.marked, restained.he_to_if.points(xy * MPP))
+
+
+def write_truth(folder: Path, truth: DemoTruth) -> None:
+    """Keep the truth beside the slides."""
+    with replacing(folder / "truth.npz") as part, part.open("wb") as file:
+        np.savez_compressed(file, **asdict(truth))
+
+
+def read_truth(folder: Path) -> DemoTruth:
+    """Read back what `write_truth` wrote."""
+    with np.load(folder / "truth.npz") as stored:
+        return DemoTruth(**{name: stored[name] for name in stored.files})
+
+
+def write_test_images(folder: Path, seed: int) -> None:
+    """Four fields of another section, with a point per nucleus."""
+    tissue = render_tissue((2 * _TEST, 2 * _TEST), seed)
+    xy = centroids(tissue.instances)
+    names = np.where(is_lymphocyte(tissue), "lymphocyte", "other")
+    for row in (0, 1):
+        for column in (0, 1):
+            corner = np.array([column, row]) * _TEST
+            cut = tissue.rgb[corner[1] : corner[1] + _TEST, corner[0] : corner[0] + _TEST]
+            inside = ((xy >= corner) & (xy < corner + _TEST)).all(1)
+            name = f"field_{row}{column}"
+            write_png(folder / "images" / f"{name}.png", cut)
+            lines = [
+                f"{x:.1f},{y:.1f},{label}"
+                for (x, y), label in zip(xy[inside] - corner, names[inside], strict=True)
+            ]
+            table = "\n".join(["x,y,class", *lines, ""])
+            (folder / "points" / f"{name}.csv").write_text(table)
+
+
+def registration_error(dataset: CellDataset, truth: DemoTruth) -> dict[str, float]:
+    """Distance between where nuclei were mapped and where they truly are, µm."""
+    he_to_if = Transform.from_dict(dataset.about["transform"]["steps"])
+    mapped = he_to_if.points(truth.xy * MPP)
+    error = np.linalg.norm(mapped - truth.in_if_um, axis=1)
+    return {"median": float(np.median(error)), "p90": float(np.percentile(error, 90))}
+
+
+def judge_labels(dataset: CellDataset, truth: DemoTruth) -> Any:
+    """Detection and labels against the truth."""
+    label = dataset.labels
+    found, true = (dataset.cells.xy, label == 1), (truth.xy, truth.positive)
+    return agreement(*found, *true, _RADIUS_UM / MPP, label >= 0)

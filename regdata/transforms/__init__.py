@@ -1,0 +1,5 @@
+"""The one transform between two slides, and what can be seen and written through it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,257 @@
+"""The one transform between the two slides of a section, in micrometres."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.errors import RegdataError
+from regdata.transforms.displacement import Displacement
+
+Points = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+_FITTED = 32  # places a side at which the nearest affine map is fitted
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A step that turns, scales, shears and shifts.
+
+    Attributes
+    ----------
+    matrix
+        (3, 3); the last row is 0, 0, 1.
+    """
+
+    matrix: Matrix
+
+    def __post_init__(self) -> None:
+        """Refuse what is not an affine map."""
+        shape = np.shape(self.matrix)
+        if shape != (3, 3):
+            raise RegdataError(f"expected a (3, 3) affine matrix, came {shape}")
+        last_right = np.allclose(self.matrix[2], [0, 0, 1], rtol=0, atol=1e-9)
+        if not np.isfinite(self.matrix).all() or not last_right:
+            rows = np.asarray(self.matrix).tolist()
+            raise RegdataError(f"expected a finite matrix with last row 0, 0, 1, came {rows}")
+
+    def points(self, xy_um: Points) -> Points:
+        """Map points, (..., 2) µm."""
+        mapped: Points = xy_um @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+        return mapped
+
+    def jacobian(self, xy_um: Points, mapped_um: Points) -> NDArray[np.float64]:
+        """Derivative at points, (..., 2, 2)."""
+        return np.broadcast_to(self.matrix[:2, :2], (*xy_um.shape, 2))
+
+    def inverse(self) -> "Affine":
+        """The step back."""
+        try:
+            back = np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
+        except np.linalg.LinAlgError as error:
+            rows = self.matrix.tolist()
+            raise RegdataError(f"expected a matrix that has an inverse, came {rows}") from error
+        back[2] = 0, 0, 1
+        return Affine(back)
+
+
+@dataclass(frozen=True)
+class Displaced:
+    """A step that moves x to x + u(x), or back.
+
+    Attributes
+    ----------
+    field
+        u.
+    inverted
+        Move a point to where x + u(x) takes it from, found by Newton's method to 1e-5 µm.
+    """
+
+    field: Displacement
+    inverted: bool = False
+
+    def points(self, xy_um: Points) -> Points:
+        """Map points, (..., 2) µm."""
+        if self.inverted:
+            return self.field.undone(xy_um)
+        return xy_um + self.field.displacement(xy_um)
+
+    def jacobian(self, xy_um: Points, mapped_um: Points) -> NDArray[np.float64]:
+        """Derivative at points that `points` maps to `mapped_um`, (..., 2, 2)."""
+        if self.inverted:
+            return np.asarray(np.linalg.inv(self.field.jacobian(mapped_um)), np.float64)
+        return self.field.jacobian(xy_um)
+
+    def inverse(self) -> "Displaced":
+        """The step back."""
+        return Displaced(self.field, not self.inverted)
+
+
+Step = Affine | Displaced
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A map of points in µm: affine and displacement steps, one after the other.
+
+    Named by its direction: `he_to_if` maps a point of the H&E slide to the IF slide. Images are
+    pulled with `he_to_if`, points of the IF slide are pushed with its inverse. µm on either
+    slide are level-0 pixels times that slide's mpp, origin at the top-left corner of the
+    top-left pixel, (x, y).
+
+    Attributes
+    ----------
+    steps
+        Applied first to last; none at all is the identity.
+    """
+
+    steps: tuple[Step, ...] = ()
+
+    @classmethod
+    def identity(cls) -> "Transform":
+        """The map that leaves every point where it is."""
+        return cls()
+
+    @classmethod
+    def affine(cls, matrix: Matrix) -> "Transform":
+        """Make a transform of one (3, 3) matrix, last row 0, 0, 1."""
+        return cls((Affine(np.asarray(matrix, np.float64)),))
+
+    @classmethod
+    def displaced(cls, field: Displacement) -> "Transform":
+        """Make a transform of one displacement: x to x + u(x)."""
+        return cls((Displaced(field),))
+
+    def then(self, following: "Transform") -> "Transform":
+        """Apply this transform first, then another; neighbouring matrices become one.
+
+        Examples
+        --------
+        >>> shift = Transform.affine(np.array([[1.0, 0, 5], [0, 1, 0], [0, 0, 1]]))
+        >>> double = Transform.affine(np.diag([2.0, 2.0, 1.0]))
+        >>> shift.then(double).points(np.array([[1.0, 2.0]])).tolist()
+        [[12.0, 4.0]]
+        """
+        steps: list[Step] = []
+        for step in self.steps + following.steps:
+            if steps and isinstance(step, Affine) and isinstance(last := steps[-1], Affine):
+                steps[-1] = Affine(step.matrix @ last.matrix)
+            else:
+                steps.append(step)
+        return Transform(tuple(steps))
+
+    def points(self, xy_um: Points) -> Points:
+        """Map points.
+
+        Parameters
+        ----------
+        xy_um
+            (N, 2) or (..., 2), µm on the slide mapped from.
+
+        Returns
+        -------
+        array
+            The same shape, µm on the slide mapped to.
+
+        Raises
+        ------
+        RegdataError
+            When a displacement has to be undone where it folds.
+
+        Examples
+        --------
+        >>> shift = Transform.affine(np.array([[1.0, 0, 5], [0, 1, 0], [0, 0, 1]]))
+        >>> shift.points(np.array([[1.0, 2.0]])).tolist()
+        [[6.0, 2.0]]
+        """
+        mapped: Points = np.array(xy_um, np.float64)
+        for step in self.steps:
+            mapped = step.points(mapped)
+        return mapped
+
+    def jacobian(self, xy_um: Points) -> NDArray[np.float64]:
+        """Derivative at points, (..., 2, 2): row x' or y', column x or y.
+
+        Its determinant is how many times larger areas become there, negative when mirrored.
+        """
+        at: Points = np.asarray(xy_um, np.float64)
+        derivative: NDArray[np.float64] = np.broadcast_to(np.eye(2), (*at.shape, 2))
+        for step in self.steps:
+            mapped = step.points(at)
+            derivative = step.jacobian(at, mapped) @ derivative
+            at = mapped
+        return np.array(derivative)
+
+    def inverse(self) -> "Transform":
+        """The map back: each step undone, last to first."""
+        return Transform(tuple(step.inverse() for step in reversed(self.steps)))
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether one matrix says it all."""
+        return all(isinstance(step, Affine) for step in self.steps)
+
+    @property
+    def matrix(self) -> Matrix:
+        """(3, 3) of an affine transform.
+
+        Raises
+        ------
+        RegdataError
+            When there is a displacement among the steps.
+        """
+        matrix: Matrix = np.eye(3)
+        for step in self.steps:
+            if not isinstance(step, Affine):
+                raise RegdataError(
+                    "expected an affine transform, came one with a displacement, which no matrix "
+                    "can hold; keep it with save_transform"
+                )
+            matrix = step.matrix @ matrix
+        return matrix
+
+    def nearest_affine(self, size_um: Points) -> Matrix:
+        """(3, 3): the matrix that agrees best with it over a slide of (w, h) µm."""
+        if self.is_affine:
+            return self.matrix
+        share = (np.arange(_FITTED) + 0.5) / _FITTED
+        at = np.stack(np.meshgrid(share * size_um[0], share * size_um[1]), 2).reshape(-1, 2)
+        ones = np.ones((len(at), 1))
+        fit = np.linalg.lstsq(np.hstack([at, ones]), self.points(at), rcond=None)[0]
+        return np.vstack([fit.T, [0.0, 0.0, 1.0]])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a file keeps of it: names, numbers and arrays."""
+        return {str(i): step_to_dict(step) for i, step in enumerate(self.steps)}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> "Transform":
+        """Read back what `to_dict` gave."""
+        return cls(tuple(step_from_dict(stored[str(i)]) for i in range(len(stored))))
+
+
+def step_to_dict(step: Step) -> dict[str, Any]:
+    """What a file keeps of one step."""
+    if isinstance(step, Affine):
+        return {"kind": "affine", "matrix": step.matrix}
+    return {
+        "kind": "displacement",
+        "origin_um": step.field.origin_um,
+        "spacing_um": step.field.spacing_um,
+        "coefficients": step.field.coefficients,
+        "inverted": int(step.inverted),
+    }
+
+
+def step_from_dict(stored: dict[str, Any]) -> Step:
+    """Read back what `step_to_dict` gave."""
+    kind = stored["kind"]
+    if kind == "affine":
+        return Affine(np.asarray(stored["matrix"], np.float64))
+    if kind != "displacement":
+        raise ValueError(f"unknown step {kind}")
+    origin, spacing = np.asarray(stored["origin_um"]), float(stored["spacing_um"])
+    field = Displacement(origin, spacing, np.asarray(stored["coefficients"]))
+    return Displaced(field, bool(stored["inverted"]))

@@ -1,0 +1,241 @@
+"""What lies on one slide written in the frame of the other: pixels, points, outlines."""
+
+import csv
+import gzip
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from regdata.errors import RegdataError
+from regdata.files import Progress, replacing, silent
+from regdata.slides import RGB, STRIP, Box, Layout, Pixels, Slide, stream_ome_tiff, stream_ome_zarr
+from regdata.transforms.geojson_stream import mapped_geojson
+from regdata.transforms.transform import Points, Transform
+from regdata.transforms.warp import warped
+
+_AT_ONCE = 50_000  # points mapped together
+_DELIMITERS = ",\t;"
+
+
+@dataclass(frozen=True)
+class PixelMap:
+    """A transform between two slides, for points in level-0 pixels of either.
+
+    Attributes
+    ----------
+    transform
+        µm on the slide mapped from to µm on the slide mapped to.
+    from_mpp, to_mpp
+        µm per level-0 pixel of these two slides.
+    """
+
+    transform: Transform
+    from_mpp: float
+    to_mpp: float
+
+    def __call__(self, xy: Points) -> Points:
+        """Map points, (N, 2) level-0 pixels, corner origin.
+
+        Examples
+        --------
+        >>> PixelMap(Transform.identity(), 0.25, 0.5)(np.array([[10.0, 4.0]])).tolist()
+        [[5.0, 2.0]]
+        """
+        return self.transform.points(xy * self.from_mpp) / self.to_mpp
+
+
+def write_warped(
+    path: Path,
+    if_slide: Slide,
+    he_slide: Slide,
+    he_to_if: Transform,
+    mpp: float | None = None,
+    channels: Sequence[int] | None = None,
+    progress: Progress = silent,
+) -> tuple[int, int]:
+    """Write the IF slide in the frame of the H&E slide as a pyramid, in a stream.
+
+    Parameters
+    ----------
+    path
+        The OME-TIFF, or OME-Zarr if it ends in `.zarr`; nothing stands there before it is
+        complete.
+    if_slide, he_slide
+        Both with a known mpp.
+    he_to_if
+        µm on the H&E slide to µm on the IF slide.
+    mpp
+        µm per pixel written; those of the H&E slide by default.
+    channels
+        Indices of the IF channels to write, in order; all by default.
+
+    Returns
+    -------
+    tuple
+        (w, h) written. Pixel for pixel it is what `warped` shows.
+    """
+    frame = he_slide if mpp is None else _frame(he_slide, mpp)
+    seen = warped(if_slide, frame, he_to_if)
+    wanted = tuple(range(len(seen.channels))) if channels is None else tuple(channels)
+    names = tuple(seen.channels[k] for k in wanted)
+    rgb = names == RGB and seen.dtype == np.uint8
+    layout = Layout(seen.size, seen.dtype, frame.known_mpp("--he-mpp"), None if rgb else names)
+    together: list[tuple[int, ...]] = [wanted] if rgb else [(k,) for k in wanted]
+    write = stream_ome_zarr if path.suffix.lower() == ".zarr" else stream_ome_tiff
+    write(path, layout, _strips(seen, together, progress))
+    return seen.size
+
+
+def _frame(he_slide: Slide, mpp: float) -> Slide:
+    """The H&E slide as if scanned at another pixel size; only its frame, not to be read."""
+    scale = he_slide.known_mpp("--he-mpp") / mpp
+    width, height = (max(1, math.ceil(side * scale - 1e-6)) for side in he_slide.size)
+    return replace(he_slide, sizes=((width, height),), mpp=mpp)
+
+
+def _strips(seen: Slide, together: list[tuple[int, ...]], progress: Progress) -> Iterator[Pixels]:
+    width, height = seen.size
+    for number, channels in enumerate(together):
+        for y in range(0, height, STRIP):
+            strip = seen.pixels(0, Box(0, y, width, min(STRIP, height - y)), channels)
+            progress((number + min(1.0, (y + STRIP) / height)) / len(together))
+            yield strip.transpose(1, 2, 0) if len(channels) > 1 else strip[0]
+
+
+def warp_points(source: Path, target: Path, to_other: Callable[[Points], Points]) -> int:
+    """Write a table of points of one slide as points of the other.
+
+    Parameters
+    ----------
+    source
+        CSV (or separated by tabs or semicolons) with a line of names, among them x and y in any
+        case: level-0 pixels, corner origin. Other columns are kept.
+    target
+        The same table with other x and y, to 1/10,000 pixel.
+    to_other
+        Maps (N, 2) pixels.
+
+    Returns
+    -------
+    int
+        Number of points.
+
+    Raises
+    ------
+    RegdataError
+        There is no such file, it has no such columns, or one of them is no number somewhere.
+    """
+    count = 0
+    with _table(source) as (lines, delimiter), replacing(target) as part:
+        rows = csv.reader(lines, delimiter=delimiter)
+        header = next(rows, [])
+        x, y = _columns(source, header)
+        with part.open("w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+            out.writerow(header)
+            numbered = ((rows.line_num, row) for row in rows if row)
+            while block := list(islice(numbered, _AT_ONCE)):
+                xy = np.array([_point(source, line, row, x, y) for line, row in block])
+                for (_, row), (new_x, new_y) in zip(block, to_other(xy).tolist(), strict=True):
+                    row[x], row[y] = f"{new_x:.4f}", f"{new_y:.4f}"
+                    out.writerow(row)
+                count += len(block)
+    return count
+
+
+def warp_geojson(source: Path, target: Path, to_other: Callable[[Points], Points]) -> int:
+    """Write the GeoJSON of one slide for the other.
+
+    Parameters
+    ----------
+    source
+        Level-0 pixels, plain or gzipped whatever its name.
+    target
+        All coordinates mapped, those of `nucleusGeometry` too, everything else kept except
+        boxes (`bbox`), which would be wrong. Gzipped if it ends in `.gz`.
+    to_other
+        Maps (N, 2) pixels.
+
+    Returns
+    -------
+    int
+        Number of positions.
+
+    Raises
+    ------
+    RegdataError
+        There is no such file, or it holds something else.
+    """
+    text = _text(source)
+    with replacing(target) as part, _written(part, target.suffix == ".gz") as file:
+        try:
+            return mapped_geojson(text, to_other, file.write)
+        except (ValueError, RecursionError) as error:
+            raise RegdataError(
+                f"expected GeoJSON in {source}, but it cannot be read: {error}"
+            ) from error
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[tuple[IO[str], str]]:
+    """An opened table and what separates its columns."""
+    _check_file(path, "a CSV file of points")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = file.readline()
+            file.seek(0)
+            yield file, max(_DELIMITERS, key=first.count)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RegdataError(f"expected a CSV file of points, {path} is no text: {error}") from error
+
+
+def _columns(path: Path, header: list[str]) -> tuple[int, int]:
+    names = [name.strip().lower() for name in header]
+    if names.count("x") != 1 or names.count("y") != 1:
+        found = ", ".join(header)
+        raise RegdataError(
+            f"expected one column x and one column y in {path}, found {found[:200] or 'none'}"
+        )
+    return names.index("x"), names.index("y")
+
+
+def _point(path: Path, line: int, row: list[str], x: int, y: int) -> tuple[float, float]:
+    try:
+        point = float(row[x]), float(row[y])
+    except (ValueError, IndexError):
+        point = math.nan, math.nan
+    if not (math.isfinite(point[0]) and math.isfinite(point[1])):
+        found = ", ".join(row)
+        raise RegdataError(f"expected numbers x and y in line {line} of {path}, found {found[:80]}")
+    return point
+
+
+def _text(path: Path) -> str:
+    _check_file(path, "a GeoJSON file")
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        return data.decode("utf-8-sig")
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise RegdataError(f"expected GeoJSON in {path}, but it cannot be read: {error}") from error
+
+
+def _check_file(path: Path, wanted: str) -> None:
+    if not path.is_file():
+        raise RegdataError(f"expected {wanted}, but {path} does not exist or is a folder")
+    if not path.stat().st_size:
+        raise RegdataError(f"expected {wanted}, but {path} is empty (0 bytes)")
+
+
+def _written(path: Path, packed: bool) -> IO[Any]:
+    if packed:
+        return gzip.open(path, "wt", compresslevel=1, encoding="utf-8", newline="\n")
+    return path.open("w", encoding="utf-8", newline="\n")

@@ -1,0 +1,33 @@
+from .nuclear_channel import better_channel, registrable_channel
+from .registration import Registration, register
+from .runs import (
+    Judged,
+    SlidePair,
+    best_of,
+    check_verdict,
+    judge_given,
+    judge_tiles,
+    run,
+    write_comparison,
+    write_report,
+)
+from .serial import register_serial
+from .tre import target_registration_error
+
+__all__ = [
+    "Judged",
+    "Registration",
+    "SlidePair",
+    "best_of",
+    "better_channel",
+    "check_verdict",
+    "judge_given",
+    "judge_tiles",
+    "register",
+    "register_serial",
+    "registrable_channel",
+    "run",
+    "target_registration_error",
+    "write_comparison",
+    "write_report",
+]

@@ -1,0 +1,35 @@
+from .affine import AFFINE, refined, refined_in_steps
+from .coarse import better_mirror, coarse_poses, detail_um
+from .density import (
+    FINEST_UM,
+    Density,
+    Matrix,
+    Plane,
+    as_fluorescence,
+    dapi_density,
+    he_density,
+    working_mpp,
+)
+from .refusal import Limits
+from .similarity import Likeness, correlation, likeness
+
+__all__ = [
+    "AFFINE",
+    "FINEST_UM",
+    "Density",
+    "Likeness",
+    "Limits",
+    "Matrix",
+    "Plane",
+    "as_fluorescence",
+    "better_mirror",
+    "coarse_poses",
+    "correlation",
+    "dapi_density",
+    "detail_um",
+    "he_density",
+    "likeness",
+    "refined",
+    "refined_in_steps",
+    "working_mpp",
+]

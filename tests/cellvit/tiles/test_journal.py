@@ -1,0 +1,271 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regdata.cells.table import CellTable
+from regdata.cellvit.tiles import journal as journal_module
+from regdata.cellvit.tiles.journal import Journal
+from regdata.errors import RegdataError
+
+
+def table(seed: int, count: int = 3, width: int = 4) -> CellTable:
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(3, 9, count))]).astype(np.int64)
+    return CellTable(
+        rng.uniform(0, 1e5, (count, 2)),
+        rng.uniform(0, 1e5, (offsets[-1], 2)).astype(np.float32),
+        offsets,
+        rng.normal(size=(count, width)).astype(np.float16),
+        rng.integers(1, 3, count).astype(np.uint8),
+        *(rng.random(count, np.float32) for _ in range(3)),
+        rng.integers(0, 3, count).astype(np.uint8),
+    )
+
+
+def same(a: CellTable, b: CellTable) -> bool:
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        and getattr(a, name).dtype == getattr(b, name).dtype
+        for name in vars(a)
+    )
+
+
+def write(path: Path, tiles: int) -> list[int]:
+    """Tiles (0, 0), (0, 1), ...; returns the length of the file after the head and each tile."""
+    with Journal.open(path, "key", 4) as journal:
+        lengths = [path.stat().st_size]
+        for k in range(tiles):
+            journal.append(0, k, table(k), {"focus": k / 3})
+            lengths.append(path.stat().st_size)
+    return lengths
+
+
+def holds(path: Path, tiles: int) -> bool:
+    """Whether the journal has the first tiles of `write`, whole, and no others."""
+    with Journal.open(path, "key", 4) as journal:
+        read = [journal.read(0, k) for k in range(tiles)]
+        return journal.tiles == {(0, k) for k in range(tiles)} and all(
+            found is not None and same(found[0], table(k)) and found[1] == {"focus": k / 3}
+            for k, found in enumerate(read)
+        )
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "x.journal"
+    with Journal.open(path, "key", 4) as journal:
+        assert journal.tiles == set()
+        assert journal.read(0, 0) is None
+        journal.append(2, 5, table(1), {"focus": 0.25, "folds": float("nan")})
+        journal.append(0, 1, CellTable.empty(4), {})
+        first = journal.read(2, 5)
+    with Journal.open(path, "key", 4) as journal:
+        again, empty = journal.read(2, 5), journal.read(0, 1)
+        assert journal.tiles == {(2, 5), (0, 1)}
+        assert journal.read(5, 2) is None
+    for found in (first, again):
+        assert found is not None
+        assert same(found[0], table(1))
+        assert found[1]["focus"] == 0.25
+        assert np.isnan(found[1]["folds"])
+        assert all(getattr(found[0], name).flags.aligned for name in vars(found[0]))
+    assert empty is not None
+    assert same(empty[0], CellTable.empty(4))
+    assert empty[1] == {}
+
+
+def test_a_tile_done_again_replaces_the_first(tmp_path: Path) -> None:
+    write(tmp_path / "x", 2)
+    with Journal.open(tmp_path / "x", "key", 4) as journal:
+        journal.append(0, 0, table(7), {})
+    with Journal.open(tmp_path / "x", "key", 4) as journal:
+        found = journal.read(0, 0)
+        assert found is not None
+        assert same(found[0], table(7))
+        assert len(journal.tiles) == 2
+
+
+def test_a_file_cut_anywhere_keeps_the_whole_records(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    lengths = write(path, 3)
+    content = path.read_bytes()
+    for length in range(lengths[2], lengths[3]):
+        path.write_bytes(content[:length])
+        assert holds(path, 2), length
+        assert path.stat().st_size == lengths[2]
+    for length in range(lengths[0]):
+        path.write_bytes(content[:length])
+        assert holds(path, 0), length
+        assert path.read_bytes() == content[: lengths[0]]
+
+
+def test_a_cut_file_goes_on(tmp_path: Path) -> None:
+    lengths = write(tmp_path / "x", 3)
+    content = (tmp_path / "x").read_bytes()
+    (tmp_path / "x").write_bytes(content[: lengths[3] - 1] + bytes(500))
+    with Journal.open(tmp_path / "x", "key", 4) as journal:
+        journal.append(0, 2, table(2), {"focus": 2 / 3})
+    assert (tmp_path / "x").read_bytes() == content
+    assert holds(tmp_path / "x", 3)
+
+
+def test_a_flipped_bit_costs_its_record_and_what_follows(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    lengths = write(path, 3)
+    content = bytearray(path.read_bytes())
+    for place in range(lengths[1], lengths[2]):
+        content[place] ^= 16
+        path.write_bytes(content)
+        content[place] ^= 16
+        assert holds(path, 1), place
+
+
+def test_old_records_are_checked_when_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "SYNC_RECORDS", 1)
+    path = tmp_path / "x"
+    lengths = write(path, 6)
+    content = bytearray(path.read_bytes())
+    content[lengths[2] - 1] ^= 1
+    path.write_bytes(content)
+    with Journal.open(path, "key", 4) as journal:
+        assert len(journal.tiles) == 6
+        assert journal.read(0, 1) is None
+        assert journal.tiles == {(0, k) for k in (0, 2, 3, 4, 5)}
+        journal.append(0, 1, table(1), {"focus": 1 / 3})
+    assert holds(path, 6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"text", "is not a tile journal"),
+        (bytes(200), "is not a tile journal"),
+        ("other key", "another slide, model or settings"),
+        ("other width", "another slide, model or settings"),
+        ("damaged length", "head is damaged"),
+        ("damaged key", "head is damaged"),
+    ],
+)
+def test_other_files_are_one_clear_line(tmp_path: Path, content: bytes | str, message: str) -> None:
+    path = tmp_path / "x"
+    lengths = write(path, 2)
+    other = bytearray(path.read_bytes())
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content.startswith("damaged"):
+        other[lengths[0] - (4 if content.endswith("key") else 50)] ^= 1
+        path.write_bytes(other)
+    before = path.read_bytes()
+    key = "yek" if content == "other key" else "key"
+    width = 5 if content == "other width" else 4
+    with pytest.raises(RegdataError, match=message) as error:
+        Journal.open(path, key, width)
+    assert "\n" not in error.value.message
+    assert "delete" in error.value.message
+    assert path.read_bytes() == before
+    with Journal.create(path, key, width) as journal:
+        assert journal.tiles == set()
+    with Journal.open(path, key, width) as journal:
+        assert journal.tiles == set()
+
+
+def test_two_cannot_write_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    write(tmp_path / "x", 2)
+    before = (tmp_path / "x").read_bytes()
+    with Journal.open(tmp_path / "x", "key", 4):
+        for start in (Journal.open, Journal.create):
+            with pytest.raises(RegdataError, match="in use by another run"):
+                start(tmp_path / "x", "key", 4)
+    assert (tmp_path / "x").read_bytes() == before
+    assert holds(tmp_path / "x", 2)
+
+
+def test_a_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(RegdataError, match="Is a directory"):
+        Journal.open(tmp_path, "key", 4)
+
+
+def test_tokens_of_another_length_are_refused(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "x", "key", 4) as journal:
+        with pytest.raises(ValueError, match="length 4"):
+            journal.append(0, 0, table(0, width=5), {})
+        assert journal.tiles == set()
+    assert holds(tmp_path / "x", 0)
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_journal import Journal, RegdataError, table
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with Journal.open(Path(sys.argv[1]), "key", 4) as journal:
+    journal.append(0, 0, table(0), {"focus": 0.0})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+    try:
+        journal.append(0, 1, table(1, 1000), {})
+    except RegdataError as error:
+        print(error.message)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    journal.append(0, 1, table(1), {"focus": 1 / 3})
+"""
+
+
+def test_a_full_disk_is_one_clear_line_and_costs_no_record(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    command = [sys.executable, "-c", FULL, str(tmp_path / "x"), str(Path(__file__).parent)]
+    out = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "cannot use the tile journal" in out.stdout, out.stderr[-2000:]
+    assert out.stdout.count("\n") == 1
+    assert holds(tmp_path / "x", 2)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_journal import Journal, table
+made = [table(k, 2000, 64) for k in range(8)]
+with Journal.open(Path(sys.argv[1]), "key", 64) as journal:
+    print("ready", flush=True)
+    for k in range(int(sys.argv[3])):
+        if (k, -k) not in journal.tiles:
+            journal.append(k, -k, made[k % 8], {"focus": float(k)})
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_killed_writer_loses_no_finished_tile(tmp_path: Path) -> None:
+    path, tiles = tmp_path / "x", 150
+    made = [table(k, 2000, 64) for k in range(8)]
+    command = [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent), str(tiles)]
+    rng, counts = np.random.default_rng(), []
+    for wait in (*rng.uniform(0, 0.03, 5).tolist(), None):
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+            if wait is not None:
+                threading.Event().wait(wait)
+                writer.send_signal(signal.SIGKILL)
+            writer.wait()
+        size = path.stat().st_size
+        with Journal.open(path, "key", 64) as journal:
+            # all but the one being written
+            assert size - path.stat().st_size < 500_000
+            counts.append(len(journal.tiles))
+            assert journal.tiles == {(k, -k) for k in range(counts[-1])}
+            for k in range(counts[-1]):
+                found = journal.read(k, -k)
+                assert found is not None
+                assert found[1] == {"focus": float(k)}
+                assert same(found[0], made[k % 8])
+    assert counts == sorted(counts)
+    assert counts[-1] == tiles

@@ -1,0 +1,264 @@
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from reported import RADIUS, Judged, made
+
+from regdata.cells.dataset import write_dataset
+from regdata.report.build_page import classes_from, load_build, write_report
+from regdata.report.cells import nucleus, panels_of, pick, white_of
+from regdata.report.contents import Build
+from regdata.report.qc import look, write_pictures
+
+VOID = {"meta", "br", "img", "rect", "polygon", "image", "line", "path"}
+MIXED = ["CD3"] * 30 + ["negative"] * 50 + ["unknown"] * 20
+
+
+class Balanced(HTMLParser):
+    """Tags must close in order; keeps what a page refers to and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.refers: list[str] = []
+        self.text = ""
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.refers += [str(v) for k, v in attrs if k in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.refers += [str(v) for k, v in attrs if k in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def written(build: Build, folder: Path) -> Balanced:
+    path = folder / "qc" / "x.html"
+    write_report(path, build)
+    parsed = Balanced()
+    parsed.feed(path.read_text(encoding="utf-8"))
+    assert parsed.open == []
+    return parsed
+
+
+def pictures(text: str) -> list[NDArray[np.uint8]]:
+    coded = re.findall(r'data:image/jpeg;base64,([^"]+)', text)
+    found = [cv2.imdecode(np.frombuffer(base64.b64decode(c), np.uint8), 1) for c in coded]
+    return [image[..., ::-1] for image in found]
+
+
+def test_the_page_says_what_is_known_and_needs_nothing_else(tmp_path: Path) -> None:
+    found = written(made(MIXED), tmp_path)
+    assert "script" not in found.tags
+    assert found.refers
+    assert all(what.startswith("data:image/jpeg;base64,") for what in found.refers)
+    for words in (
+        "30",
+        "CD3 (30.0%)",
+        "50",
+        "negative (50.0%)",
+        "unknown (20.0%)",
+        "Registration accepted: median expected error 0.40 µm",
+        "90% of 7 tiles",
+        "local:150 around otsu",
+        "100 to 300 over the slide",
+        "4; above 2 for two populations",
+        "overlap or intensity between negative and positive",
+        "CD3: 30 of 30",
+        "negative: 40 of 50",
+        "unknown: 20 of 20",
+        "a/<he>.tif: 512 x 512 pixels",
+        "not as a measured error rate",
+    ):
+        assert words in found.text, words
+    crops = [tag for tag in found.tags if tag == "polygon"]
+    assert len(crops) == 2 * (30 + 40 + 20)
+
+
+def test_pictures_are_pictures(tmp_path: Path) -> None:
+    written(made(MIXED), tmp_path)
+    found = pictures((tmp_path / "qc" / "x.html").read_text(encoding="utf-8"))
+    assert all(image is not None and image.size for image in found)
+    assert sum(image.shape == (48, 48, 3) for image in found) == 180
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["CD3"] * 3 + ["negative"] * 30, "Every nucleus has a label"),
+        (["negative"] * 30 + ["unknown"], "no nucleus is CD3"),
+        (["unknown"] * 12, "100% of the nuclei are unknown"),
+        (["CD3"], "only 1 nucleus is CD3"),
+        (["negative"], "no nucleus is CD3"),
+        ([], "no nucleus is CD3"),
+    ],
+    ids=["no unknown", "no positive", "only unknown", "one positive", "one negative", "nothing"],
+)
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_page_of_what_there_is(
+    tmp_path: Path, labels: list[str], words: str, masks: bool
+) -> None:
+    assert words in written(made(labels, masks=masks), tmp_path).text
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    odd = "PD-1/PD-L1 <x>"
+    build = made([odd] * 5 + ["negative"] * 6 + ["unknown"], odd)
+    found = written(replace(build, name='<u>"&.h5', warnings=("a <em> warning",)), tmp_path)
+    assert 'Labels of <u>"&.h5' in found.text
+    assert "a <em> warning" in found.text
+    assert f"Marker {odd}" in found.text
+    assert not {"x", "u", "em", "he"} & set(found.tags)
+    assert build.classes[odd].markers == (odd,)
+
+
+def test_masks_need_no_second_slide(tmp_path: Path) -> None:
+    found = written(made(MIXED, masks=True), tmp_path)
+    assert "No registration" in found.text
+    assert "CD3 is a mask" in found.text
+    assert "how well it fits the H&E" in found.text
+    assert "error" not in found.text.split("Gallery")[1].split("What the numbers mean")[0]
+
+
+def test_a_doubtful_registration_says_why(tmp_path: Path) -> None:
+    judged = Judged("warn", ("62% of 7 tiles agree",))
+    text = written(replace(made(MIXED), verdict=judged), tmp_path).text
+    assert "Registration doubtful" in text
+    assert "62% of 7 tiles agree" in text
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_the_outline_is_that_of_the_nucleus_in_both_pictures(masks: bool) -> None:
+    build = made(["CD3"] * 25 + ["negative"] * 5, masks=masks)
+    for index in (0, 13, 24):
+        text = nucleus(build, index, "CD3", {"CD3": white_of(build, "CD3")})
+        he, marker = pictures(text)
+        both = re.findall(r'points="([^"]+)"', text)
+        assert len(both) == 2
+        points = np.array([[float(v) for v in p.split(",")] for p in both[0].split()])
+        drawn = np.zeros(he.shape[:2], np.uint8)
+        cv2.fillPoly(drawn, [np.rint((points - 0.5) * 16).astype(np.int32)], 1, shift=4)
+        middle = points.mean(0)
+        here = np.linalg.norm(np.indices(drawn.shape)[::-1].T + 0.5 - middle, axis=-1).T
+        near = here < RADIUS + 6  # no neighbour's pixels
+        assert abs(here[drawn > 0].max() - RADIUS) < 0.5
+        assert np.array_equal(drawn[near] > 0, he[..., 0][near] < 160)
+        assert np.array_equal(drawn[near] > 0, marker[..., 0][near] > 120)
+
+
+def test_stained_pixels_are_orange_and_others_grey() -> None:
+    build = made(["CD3"] * 5 + ["negative"] * 5)
+    white = {"CD3": white_of(build, "CD3")}
+    assert white["CD3"] == pytest.approx(900)
+    stained, not_ = (pictures(nucleus(build, k, "CD3", white))[1] for k in (0, 8))
+    colour = stained[24, 24].astype(int)
+    assert colour[0] > 200 > colour[2] + 100
+    assert np.ptp(not_[24, 24].astype(int)) < 20
+
+
+def test_the_likeliest_come_first_and_are_the_same_again() -> None:
+    build = made(["negative"] * 80 + ["CD3"] * 10)
+    chance = np.linspace(0, 0.3, 90, dtype=np.float32)
+    spread = {"CD3": replace(build.classes["CD3"], chance=chance)}
+    build = replace(build, classes=spread)
+    picked = pick(build, "CD3", "negative", 40)
+    assert len(set(picked.tolist())) == 40
+    assert (np.diff(chance[picked]) <= 0).all()
+    assert (build.labels[picked] == "negative").all()
+    assert np.array_equal(picked, pick(build, "CD3", "negative", 40))
+
+
+def test_unknown_nuclei_of_every_reason_are_shown() -> None:
+    build = made(["unknown"] * 90)
+    reason = np.array(["ambiguous"] * 85 + ["missing"] * 5)
+    build = replace(build, obs=build.obs.assign(reason=pd.Categorical(reason)))
+    picked = pick(build, "CD3", "unknown", 20)
+    assert (reason[picked] == "missing").sum() == 5
+
+
+def test_a_class_has_the_probability_and_the_markers_of_its_rule() -> None:
+    obs = pd.DataFrame(
+        {"probability_A": np.float32([0.9, 0.5]), "probability_B": np.float32([0.2, 0.5])}
+    )
+    about = {
+        "classes": np.array(["negative", "plasma"]),
+        "options": '{"classes": {"plasma": "A & ~B"}}',
+    }
+    found = classes_from(about, obs, ("A", "B"))["plasma"]
+    assert found.markers == ("A", "B")
+    assert found.rule == "A & ~B"
+    assert found.chance == pytest.approx([0.72, 0.25])
+    blind = classes_from({**about, "options": "{}"}, obs[[]], ("A", "B"))["plasma"]
+    assert np.isnan(blind.chance).all()
+
+
+def test_a_class_shows_only_its_markers() -> None:
+    build = made(MIXED, classes={"T": "CD3"})
+    assert panels_of(build, "T") == ["CD3"]
+    one = replace(build.classes["T"], markers=("other",))
+    assert panels_of(replace(build, classes={"T": one}), "T") == []
+    assert "<figure>" in nucleus(build, 0, "T", {})
+
+
+def test_it_is_read_from_a_file(tmp_path: Path) -> None:
+    build = made(MIXED)
+    path = tmp_path / "labelled.h5"
+    tokens = replace(build.cells, tokens=np.zeros((len(MIXED), 4), np.float16))
+    with write_dataset(path, 4) as out:
+        out.append(tokens, {name: build.obs[name].to_numpy() for name in build.obs})
+        out.finish(("background", "a"), build.about)
+    seen = look(build.aligned, path)
+    assert seen.near_dapi is not None
+    assert np.array_equal(seen.near_he, build.look.he)
+    found = load_build(path, "x.h5", build.aligned, seen, Judged(), ("careful",))
+    assert found.labels.tolist() == MIXED
+    assert np.array_equal(found.cells.vertices, build.cells.vertices)
+    text = written(found, tmp_path).text
+    assert "careful" in text
+    assert "CD3 (30.0%)" in text
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_pictures_beside_it_leave_out_what_there_is_not(tmp_path: Path, masks: bool) -> None:
+    build = made(MIXED, masks=masks)
+    path = tmp_path / "labelled.h5"
+    cells = replace(build.cells, tokens=np.zeros((len(MIXED), 4), np.float16))
+    with write_dataset(path, 4) as out:
+        out.append(cells, {"label": build.labels, "slide": "s", "patient": "p"})
+        out.finish(("background", "a"), {"classes": build.about["classes"]})
+    seen = look(build.aligned, path)
+    paths = write_pictures(tmp_path, "x", build.aligned, path, seen)
+    alignment = {"x_overlay.png", "x_overlay_detail.png", "x_checkerboard.png"}
+    assert {p.name for p in paths} == {"x_CD3.png", "x_cells.png", *(() if masks else alignment)}
+    picture = cv2.imread(str(tmp_path / "x_CD3.png"))
+    mask = picture[28 + 40, 40].astype(int)  # yellow over a stained nucleus, under the caption
+    assert mask[2] > mask[0] + 50
+
+
+def test_a_page_that_cannot_be_made_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = made(["CD3"] * 4)
+    written(build, tmp_path)
+    before = (tmp_path / "qc" / "x.html").read_text()
+    broken = replace(build, cells=build.cells.take(np.arange(2)))
+    with pytest.raises((IndexError, ValueError)):
+        written(broken, tmp_path)
+    assert (tmp_path / "qc" / "x.html").read_text() == before
+    assert not list(tmp_path.rglob("*.part"))

@@ -1,0 +1,182 @@
+"""From files of labelled cells to a saved token classifier."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regdata.cells import CellDataset, read_dataset
+from regdata.cellvit.networks import Classifier, ClassifierInfo, save_classifier
+from regdata.errors import RegdataError
+from regdata.train.tokens.fitting import FitSettings, fit
+from regdata.train.tokens.report import Epoch, FitReport
+from regdata.train.tokens.splits import Split, split_groups
+
+
+def train_classifier(
+    paths: Sequence[Path],
+    output: Path,
+    settings: FitSettings | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+) -> FitReport:
+    """Train a token classifier on files of `regdata build` and save it.
+
+    Cells of one patient, or of one slide where no patient is named, stay on one side of the
+    split into training and validation.
+
+    Parameters
+    ----------
+    paths
+        Files with the same classes and tokens of the same network.
+    output
+        The `.pt` to write.
+    progress
+        Called after each epoch.
+
+    Raises
+    ------
+    RegdataError
+        The files do not belong together, or hold too few cells of a class.
+    """
+    settings = settings or FitSettings()
+    datasets = [read_dataset(path) for path in paths]
+    _check_together(datasets)
+    first = datasets[0]
+    tokens = np.concatenate([d.cells.tokens for d in datasets])
+    labels = np.concatenate([d.labels for d in datasets])
+    groups = np.concatenate([group_of_cells(d) for d in datasets])
+    xy = np.concatenate([d.cells.xy for d in datasets])
+    _check_classes_present(labels, first)
+    split = split_groups(groups, xy, labels, settings.val_share, settings.seed)
+    weights = None
+    if settings.weights == "label_probability":
+        weights = np.concatenate([weights_of(d) for d in datasets])
+    cells = TrainingCells(tokens, labels, first.classes, split, weights)
+    network = str(first.about["model"]["name"]), str(first.about["model"]["sha256"])
+    files = [path.name for path in paths]
+    classifier, report = fit_classifier(cells, network, settings, files, progress)
+    save_classifier(output, classifier)
+    return report
+
+
+@dataclass(frozen=True)
+class TrainingCells:
+    """Cells with their labels, and which of them validate.
+
+    Attributes
+    ----------
+    tokens
+        (N, D).
+    labels
+        (N,) index into `classes`; anything for cells in neither part of the split.
+    weights
+        (N,) how much each counts; None for all the same.
+    """
+
+    tokens: NDArray[np.floating[Any]]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    split: Split
+    weights: NDArray[np.float32] | None = None
+
+
+def fit_classifier(
+    cells: TrainingCells,
+    network: tuple[str, str],
+    settings: FitSettings,
+    files: Sequence[str],
+    progress: Callable[[Epoch], None] | None = None,
+) -> tuple[Classifier, FitReport]:
+    """Fit a classifier to cells in memory.
+
+    Parameters
+    ----------
+    network
+        Name and sha256 of the network the tokens are of.
+    files
+        Where the cells came from, for its description.
+    """
+    head, report = fit(
+        cells.tokens, cells.labels, cells.classes, cells.split, settings, progress, cells.weights
+    )
+    info = ClassifierInfo(
+        classes=cells.classes,
+        token_width=cells.tokens.shape[1],
+        hidden=settings.hidden,
+        dropout=settings.dropout,
+        model_name=network[0],
+        model_sha256=network[1],
+        mean=tuple(report.mean.tolist()),
+        std=tuple(report.std.tolist()),
+        training={
+            **report.to_dict(),
+            "settings": settings.model_dump(mode="json"),
+            "files": list(files),
+        },
+    )
+    return Classifier(head, info), report
+
+
+def group_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
+    """(N,) what must not be on both sides of a split: the patient if named, else the slide.
+
+    A slide is known by the content of its file, since many are called `he.tif`.
+    """
+    slide = dataset.obs["slide"].astype(str).to_numpy(np.str_)
+    patient = dataset.obs["patient"].astype(str).to_numpy(np.str_)
+    content = str(dataset.about["he"]["sha256"])
+    return np.where(patient == slide, np.char.add(f"{content}:", slide), patient)
+
+
+def weights_of(dataset: CellDataset) -> NDArray[np.float32]:
+    """(N,) how likely each cell's label is; NaN where it has none.
+
+    Raises
+    ------
+    RegdataError
+        The file does not say it, or not of every labelled cell.
+    """
+    if "label_probability" not in dataset.obs:
+        raise RegdataError(
+            f"{dataset.path} does not say how likely its labels are (no column label_probability); "
+            "train with --weights none"
+        )
+    weights = np.asarray(dataset.obs["label_probability"], np.float32)
+    without = int((~np.isfinite(weights) & (dataset.labels >= 0)).sum())
+    if without:
+        raise RegdataError(
+            f"{dataset.path} does not say of {without} labelled cells how likely their labels are "
+            "(label_probability is NaN); train with --weights none"
+        )
+    return weights
+
+
+def _check_together(datasets: Sequence[CellDataset]) -> None:
+    first = datasets[0]
+    for dataset in datasets:
+        if not dataset.classes or "label" not in dataset.obs:
+            raise RegdataError(f"{dataset.path} has no labels; expected a file of regdata build")
+        if dataset.classes != first.classes:
+            raise RegdataError(
+                f"{dataset.path} has the classes {', '.join(dataset.classes)}, {first.path} has "
+                f"{', '.join(first.classes)}; train on files with the same classes"
+            )
+        models = [str(d.about["model"]["sha256"]) for d in (dataset, first)]
+        if models[0] != models[1]:
+            raise RegdataError(
+                f"{dataset.path} and {first.path} hold tokens of different networks; "
+                "build them with the same --model"
+            )
+
+
+def _check_classes_present(labels: NDArray[np.int64], first: CellDataset) -> None:
+    counts = np.bincount(labels[labels >= 0], minlength=len(first.classes))
+    for name, count in zip(first.classes, counts.tolist(), strict=True):
+        if count < 2:
+            raise RegdataError(
+                f"class {name} has {count} cells in {first.path.name}; at least 2 are needed. "
+                "Look at the pictures in qc/ to see what was labelled"
+            )
