@@ -82,7 +82,7 @@ def compare(
     RegdataError
         There are no counts per image, or images, annotations, classes or conventions differ.
     """
-    a, b = read_counted(first), read_counted(second)
+    a, b = _read_counted(first), _read_counted(second)
     _check(a, b)
     shared = [key for key in a.matrices if key in b.matrices]
     alone = [
@@ -112,7 +112,7 @@ def compare(
     return Comparison(a.path, b.path, len(shared), slides, by, len(alone), differences)
 
 
-def read_counted(path: Path) -> Counted:
+def _read_counted(path: Path) -> Counted:
     """Read scores with their counts per image.
 
     Raises

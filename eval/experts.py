@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from regdata.annotated import load_geojson
+from regdata.arrays import Ints
 from regdata.cells import CellTable, label_index, read_measured
 from regdata.errors import RegdataError
 from regdata.eval.conventions import fleiss_kappa
@@ -21,8 +21,6 @@ from regdata.eval.metrics import (
     rank_readers,
 )
 from regdata.names import NEGATIVE, UNKNOWN
-
-Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class Agreed:
     fleiss_experts: float | None
     ranking: Ranked | None
     warnings: tuple[str, ...]
-    labels: Whole
+    labels: Ints
     table: CellTable
     he: dict[str, Any]
 
@@ -151,7 +149,7 @@ def agree(
     rows = [np.where(auto < 0, -1, classes.classifier[auto])]
     facts = []
     radius = radius_um / float(he["mpp"])
-    for path, name, one in zip(experts, reader_names(experts), read, strict=True):
+    for path, name, one in zip(experts, _reader_names(experts), read, strict=True):
         (image,) = one.images
         place = np.array([given.index(name) for name in one.classes], np.int64)
         named = image.labels >= 0
@@ -171,14 +169,14 @@ def agree(
     return _agreed(dataset, classes.names, negative, labels, facts, data.cells, he)
 
 
-def reader_names(paths: Sequence[Path]) -> list[str]:
+def _reader_names(paths: Sequence[Path]) -> list[str]:
     """A name per expert: that of the file, with its folder where two are called the same.
 
     Examples
     --------
-    >>> reader_names([Path("x/ann.geojson"), Path("bob.json.gz")])
+    >>> _reader_names([Path("x/ann.geojson"), Path("bob.json.gz")])
     ['ann', 'bob']
-    >>> reader_names([Path("x/a.geojson"), Path("y/a.geojson")])
+    >>> _reader_names([Path("x/a.geojson"), Path("y/a.geojson")])
     ['x/a', 'y/a']
     """
     bare = [path.with_name(path.name.split(".")[0]) for path in paths]
@@ -190,14 +188,14 @@ def _agreed(
     dataset: Path,
     names: tuple[str, ...],
     negative: set[int],
-    labels: Whole,
+    labels: Ints,
     facts: Sequence[tuple[str, int]],
     table: CellTable,
     he: dict[str, Any],
 ) -> Agreed:
     positive = [k for k in range(len(names)) if k not in negative]
     readers = tuple(
-        reader_of(name, nuclei, labels[0], row, names, positive)
+        _reader_of(name, nuclei, labels[0], row, names, positive)
         for (name, nuclei), row in zip(facts, labels[1:], strict=True)
     )
     common = np.flatnonzero((labels >= 0).all(axis=0))
@@ -211,8 +209,8 @@ def _agreed(
         int((labels[0] < 0).sum()),
         readers,
         len(common),
-        fleiss_kappa(tallied(votes, len(names))),
-        fleiss_kappa(tallied(votes[1:], len(names))) if many else None,
+        fleiss_kappa(_tallied(votes, len(names))),
+        fleiss_kappa(_tallied(votes[1:], len(names))) if many else None,
         rank_readers(votes, [name for name, _ in facts], positive) if many else None,
         tuple(_doubts(readers, labels, names, negative, len(common))),
         labels,
@@ -221,11 +219,11 @@ def _agreed(
     )
 
 
-def reader_of(
+def _reader_of(
     name: str,
     nuclei: int,
-    auto: Whole,
-    theirs: Whole,
+    auto: Ints,
+    theirs: Ints,
     names: Sequence[str],
     positive: Sequence[int],
 ) -> Reader:
@@ -250,7 +248,7 @@ def reader_of(
     )
 
 
-def _of_class(matrix: Whole, k: int) -> ClassAgreement:
+def _of_class(matrix: Ints, k: int) -> ClassAgreement:
     annotated, labelled, both = int(matrix[k].sum()), int(matrix[:, k].sum()), int(matrix[k, k])
     cells = annotated + labelled
     return ClassAgreement(
@@ -263,13 +261,13 @@ def _of_class(matrix: Whole, k: int) -> ClassAgreement:
     )
 
 
-def tallied(votes: Whole, classes: int) -> Whole:
+def _tallied(votes: Ints, classes: int) -> Ints:
     """(N, K) how many readers gave each cell each class, of their votes (R, N)."""
     return np.asarray((votes[..., None] == np.arange(classes)).sum(axis=0), np.int64)
 
 
 def _doubts(
-    readers: Sequence[Reader], labels: Whole, names: Sequence[str], negative: set[int], common: int
+    readers: Sequence[Reader], labels: Ints, names: Sequence[str], negative: set[int], common: int
 ) -> list[str]:
     out = []
     for reader, row in zip(readers, labels[1:], strict=True):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.annotated import find_annotated, load_nuclei
+from regdata.arrays import RGB
 from regdata.cells import CellTable
 from regdata.cellvit.networks import (
     Classifier,
@@ -34,7 +35,6 @@ from regdata.eval.metrics import (
 )
 from regdata.files import Progress, silent
 
-RGB = NDArray[np.uint8]
 _CONVENTIONS = {
     "matching": "PQ: IoU > 0.5; detection: centroids one-to-one, most pairs then least distance",
     "empty": "nothing annotated and nothing found: left out of the mean; one side only: 0",

@@ -11,7 +11,7 @@ from regdata.registration.registration import fit_affine, nuclear_detail
 from regdata.slides import Slide
 from regdata.transforms import Transform, warped
 
-MARGIN = 0.05
+_MARGIN = 0.05
 """By so much another channel must correlate better before it is taken for the nuclear one."""
 _COARSE_UM = 1.0
 
@@ -40,7 +40,7 @@ def better_channel(
     channels = [dapi, *(c for c in others if c != dapi)]
     likeness = likeness_of_channels(he, if_, channels, he_to_if)
     best = int(likeness.argmax())
-    return channels[best] if likeness[best] > likeness[0] + MARGIN else None
+    return channels[best] if likeness[best] > likeness[0] + _MARGIN else None
 
 
 def registrable_channel(he: Slide, if_: Slide, others: Sequence[int]) -> int | None:

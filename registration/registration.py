@@ -29,12 +29,12 @@ MIN_Z = 12.0
 Measured: 56 right pairs (real and simulated, rotated, mirrored, cut, displaced by up to 10 µm)
 lie above 17, 55 pairs of different tissue below 9.
 """
-MIN_MARGIN = 1.25
+_MIN_MARGIN = 1.25
 """Times the score of the best pose with the other mirror state that the best must reach.
 
 Guards against regular tissue, which fits itself in many places; right pairs lie above 2.
 """
-_LIMITS = Limits(MIN_Z, MIN_MARGIN, "hematoxylin-DAPI correlation", "the DAPI channel")
+_LIMITS = Limits(MIN_Z, _MIN_MARGIN, "hematoxylin-DAPI correlation", "the DAPI channel")
 
 _LEVELS_UM = (2.0, 1.0, 0.0)  # µm per pixel of the affine steps; 0 is the finest there is
 _FINER = 0.75  # µm per pixel of the non-rigid part over those of the IF slide, at least
@@ -207,7 +207,7 @@ def fit_affine(
     matrix = refined_in_steps(
         (fixed, moving), detail, pose.matrix, levels_um, lambda x: progress(0.7 + 0.3 * x)
     )
-    found = judge(*detail, matrix)
+    found = _judge(*detail, matrix)
     _LIMITS.check(he, if_, found, margin)
     return AffineFit(fixed, moving, detail, matrix, found, margin)
 
@@ -217,7 +217,7 @@ def given(he: Slide, if_: Slide, channel: int, he_to_if: Transform) -> Registrat
     mpp = working_mpp(he, if_)
     fixed, moving = he_density(he, mpp), dapi_density(if_, channel, mpp)
     detail = nuclear_detail(fixed), nuclear_detail(moving)
-    found = judge(*detail, he_to_if.nearest_affine(fixed.size_um))
+    found = _judge(*detail, he_to_if.nearest_affine(fixed.size_um))
     after = detail_score(*detail, he_to_if)
     chance = found.null_mean, found.null_sd
     return Registration(he_to_if, after, *chance, float("nan"), found.correlation, mpp)
@@ -229,7 +229,7 @@ def nuclear_detail(density: Density) -> Density:
     return density.coarser(mpp).band(*detail_um(mpp))
 
 
-def judge(fixed: Density, moving: Density, he_to_if: Matrix) -> Likeness:
+def _judge(fixed: Density, moving: Density, he_to_if: Matrix) -> Likeness:
     """How alike two slides are at a pose, by their nuclear detail."""
     _, coarse = detail_um(max(fixed.mpp, moving.mpp))
     return likeness(fixed, moving, he_to_if, (_NULL[0] * coarse, _NULL[1] * coarse))

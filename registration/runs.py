@@ -75,7 +75,7 @@ def run(pair: SlidePair, method: Method, bar: Bar, valis: ValisRun) -> Judged:
     """
     start = time.process_time()
     with bar(method) as progress:
-        found = find(pair, method, progress, valis)
+        found = _find(pair, method, progress, valis)
     spent = time.process_time() - start
     with bar("quality") as progress:
         judged = judge_tiles(pair, found, progress)
@@ -91,7 +91,7 @@ def judge_given(pair: SlidePair, he_to_if: Transform, bar: Bar) -> Judged:
     return Judged("given", found, quality, verdict(quality), 0.0)
 
 
-def find(pair: SlidePair, method: Method, progress: Progress, valis: ValisRun) -> Registration:
+def _find(pair: SlidePair, method: Method, progress: Progress, valis: ValisRun) -> Registration:
     """Register with one method."""
     he, if_, channel = pair.he, pair.if_, pair.channel
     if method in ("ours", "affine"):
@@ -152,7 +152,7 @@ def best_of(judged: list[Judged]) -> Judged:
     return min(judged, key=lambda one: np.nan_to_num(one.verdict.median_um, nan=np.inf))
 
 
-def compared(judged: list[Judged]) -> pd.DataFrame:
+def _compared(judged: list[Judged]) -> pd.DataFrame:
     """One row per method, best first: what the tiles say and what it cost."""
     rows = [
         {
@@ -171,8 +171,8 @@ def compared(judged: list[Judged]) -> pd.DataFrame:
 
 
 def write_comparison(judged: list[Judged], path: Path) -> pd.DataFrame:
-    """Write `compared` as CSV."""
-    table = compared(judged)
+    """Write `_compared` as CSV."""
+    table = _compared(judged)
     with replacing(path) as part:
         table.to_csv(part, index=False)
     return table

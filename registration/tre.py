@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Points
 from regdata.errors import RegdataError
-from regdata.transforms import Points, TargetError, Transform, target_error
+from regdata.transforms import TargetError, Transform, target_error
 
 
 @dataclass(frozen=True)

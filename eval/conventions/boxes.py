@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from regdata.arrays import Floats
 from regdata.errors import RegdataError
 from regdata.eval.conventions.presets import BOXES, BoxPreset, find_preset, with_conventions
 from regdata.eval.metrics import best_edges, ratio, score_classes
-
-Double = NDArray[np.float64]
 
 
 def score_boxes(
@@ -49,7 +48,7 @@ def score_boxes(
     """
     rules, _ = with_conventions(find_preset(BOXES, preset, "boxes"), BoxPreset(), conventions)
     first, second = _boxes(b1), _boxes(b2)
-    pairs = match_boxes(first, second, rules)
+    pairs = _match_boxes(first, second, rules)
     n, m, hits = len(first), len(second), len(pairs)
     result = {
         "matched": pairs.tolist(),
@@ -68,7 +67,7 @@ def score_boxes(
     return result
 
 
-def match_boxes(first: Double, second: Double, rules: BoxPreset) -> NDArray[np.int64]:
+def _match_boxes(first: Floats, second: Floats, rules: BoxPreset) -> NDArray[np.int64]:
     """(K, 2) pairs: as many as reach the IoU, then the highest total of it."""
     if len(first) == 0 or len(second) == 0:
         return np.zeros((0, 2), np.int64)
@@ -81,7 +80,7 @@ def match_boxes(first: Double, second: Double, rules: BoxPreset) -> NDArray[np.i
     return pairs[np.argsort(pairs[:, 0])]
 
 
-def box_iou(first: Double, second: Double, pixel: float = 0.0) -> Double:
+def box_iou(first: Floats, second: Floats, pixel: float = 0.0) -> Floats:
     """(K,) intersection over union of (K, 4) boxes, pair by pair; 0 of two empty boxes."""
     low, high = np.maximum(first[:, :2], second[:, :2]), np.minimum(first[:, 2:], second[:, 2:])
     shared = np.clip(high - low + pixel, 0, None).prod(axis=1)
@@ -91,7 +90,7 @@ def box_iou(first: Double, second: Double, pixel: float = 0.0) -> Double:
 
 
 def _near(
-    first: Double, second: Double, rules: BoxPreset
+    first: Floats, second: Floats, rules: BoxPreset
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs whose centres are near enough to overlap at all."""
     reach = max(float((b[:, 2:] - b[:, :2]).max()) for b in (first, second)) + rules.pixel
@@ -101,7 +100,7 @@ def _near(
     return near["i"].astype(np.int64), near["j"].astype(np.int64)
 
 
-def _boxes(values: ArrayLike) -> Double:
+def _boxes(values: ArrayLike) -> Floats:
     boxes = np.asarray(values, np.float64)
     if boxes.size == 0:
         return np.zeros((0, 4))

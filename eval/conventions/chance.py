@@ -25,7 +25,7 @@ def chance_f1(sets: PointSets, rules: PointPreset, options: PointOptions) -> dic
     rng = np.random.default_rng(options.seed)
     rows = []
     for _ in range(draws):
-        total = confusions(scattered(sets, rng, options.size, rules), rules).sum(axis=0)
+        total = confusions(_scattered(sets, rng, options.size, rules), rules).sum(axis=0)
         f1 = [class_rates(total, sets.classes.index(c), rules)["f1"] for c in sets.reported]
         rows.append([*f1, detection_rates(total)["f1"]])
     values = np.array(rows, np.float64)  # None becomes NaN
@@ -38,7 +38,7 @@ def chance_f1(sets: PointSets, rules: PointPreset, options: PointOptions) -> dic
     }
 
 
-def scattered(
+def _scattered(
     sets: PointSets, rng: np.random.Generator, size: tuple[float, float] | None, rules: PointPreset
 ) -> PointSets:
     """As many points of each class in each image, each anywhere with equal chance."""

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.eval.conventions.point_scores import score_points
 from regdata.eval.metrics import FoundImage, score_classes
-
-Double = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class PrecisionRecall:
         Precision weighed by the recall it adds; None where the class is not annotated.
     """
 
-    recall: Double
-    precision: Double
+    recall: Floats
+    precision: Floats
     average: float | None
 
 
@@ -112,5 +111,5 @@ def with_names(result: Any, classes: Sequence[str]) -> Any:
     return {names.get(key, key): with_names(value, classes) for key, value in result.items()}
 
 
-def _column(value: int, like: NDArray[np.int64]) -> Double:
+def _column(value: int, like: NDArray[np.int64]) -> Floats:
     return np.full(len(like), float(value))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.eval.conventions.instance_images import (
     ImagePair,
     InstanceOptions,
@@ -35,7 +36,6 @@ from regdata.eval.metrics import (
     tally,
 )
 
-Double = NDArray[np.float64]
 Result = dict[str, Any]
 
 
@@ -111,7 +111,7 @@ def score_histoplus(images: Sequence[ImagePair], options: InstanceOptions) -> Re
 
 
 def _image_score(
-    name: str, image: ImagePair, true_xy: Double, found_xy: Double, options: InstanceOptions
+    name: str, image: ImagePair, true_xy: Floats, found_xy: Floats, options: InstanceOptions
 ) -> ImageScore:
     radius = options.radius_um / options.mpp
     size = len(image.classes)
@@ -146,8 +146,8 @@ def _without_unnamed(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
 def _cells(
     maps: Stacks,
     images: Sequence[ImagePair],
-    true_xy: Sequence[Double],
-    found_xy: Sequence[Double],
+    true_xy: Sequence[Floats],
+    found_xy: Sequence[Floats],
     options: InstanceOptions,
 ) -> Result:
     tables = []

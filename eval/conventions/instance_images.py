@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Ints
 from regdata.errors import RegdataError
 from regdata.eval.conventions.presets import InstancePreset
 from regdata.eval.metrics import (
@@ -17,7 +18,6 @@ from regdata.eval.metrics import (
     panoptic_quality,
 )
 
-Whole = NDArray[np.int64]
 Labels = NDArray[np.integer[Any]]
 Alternatives = Mapping[int, Collection[int]]
 Quality = dict[str, float | None]
@@ -82,8 +82,8 @@ class ImagePair:
 
     pairs: Overlaps
     classed: Overlaps
-    true_class: Whole
-    found_class: Whole
+    true_class: Ints
+    found_class: Ints
     quality: PanopticQuality
     classes: tuple[PanopticQuality, ...]
 
@@ -133,7 +133,7 @@ def image_pair(
     return ImagePair(pairs, classed, true_class, found_class, quality, per_class)
 
 
-def majority(inst: Labels, kind: Labels, ids: Whole, classes: int) -> Whole:
+def majority(inst: Labels, kind: Labels, ids: Ints, classes: int) -> Ints:
     """(N,) class from 0 on that most pixels of each instance have, 0 apart; -1 where none has."""
     inside = inst > 0
     place = np.searchsorted(ids, inst[inside])
@@ -144,7 +144,7 @@ def majority(inst: Labels, kind: Labels, ids: Whole, classes: int) -> Whole:
     return np.where(votes.any(axis=1), votes.argmax(axis=1), 0).astype(np.int64) - 1
 
 
-def centroids(inst: Labels, ids: Whole) -> NDArray[np.float64]:
+def centroids(inst: Labels, ids: Ints) -> NDArray[np.float64]:
     """(N, 2) centroid (x, y) of each instance, pixels, corner origin."""
     ys, xs = np.nonzero(inst)
     place = np.searchsorted(ids, inst[ys, xs])
@@ -177,12 +177,12 @@ def counts(quality: PanopticQuality) -> dict[str, int]:
     }
 
 
-def class_counts(classes: Whole, count: int) -> Whole:
+def class_counts(classes: Ints, count: int) -> Ints:
     """(K,) number of instances of each class."""
     return np.bincount(classes[classes >= 0], minlength=count)
 
 
-def r2(truth: Whole, found: Whole) -> list[float | None]:
+def r2(truth: Ints, found: Ints) -> list[float | None]:
     """R² of the counts of each class, (K,) of (B, K): 1 - squared error / spread of the truth.
 
     Where all images hold as many, it is 1 if all are right and else 0 (as scikit-learn has it).
@@ -203,7 +203,7 @@ def mean(values: Collection[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _resolved(truth: Whole, found: Whole, pairs: Overlaps, alternatives: Alternatives) -> Whole:
+def _resolved(truth: Ints, found: Ints, pairs: Overlaps, alternatives: Alternatives) -> Ints:
     """Classes of annotated instances, those of matched ones where these are right too."""
     if not alternatives:
         return truth

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from regdata.arrays import Ints
 from regdata.errors import RegdataError
 from regdata.eval.conventions.chance import chance_f1
 from regdata.eval.conventions.point_sets import (
@@ -27,7 +28,6 @@ from regdata.eval.metrics import (
     score_classes,
 )
 
-Counts = NDArray[np.int64]
 Result = dict[str, Any]
 
 
@@ -88,20 +88,20 @@ def _check(rules: PointPreset, options: PointOptions) -> None:
         raise RegdataError(f"the preset regdata has plain rates; it takes no {', '.join(odd)}")
 
 
-def _per_class(counts: Counts, sets: PointSets, rules: PointPreset) -> dict[str, Result]:
+def _per_class(counts: Ints, sets: PointSets, rules: PointPreset) -> dict[str, Result]:
     total = counts.sum(axis=0)
     return {str(c): class_rates(total, sets.classes.index(c), rules) for c in sets.reported}
 
 
-def _ocelot(counts: Counts, sets: PointSets, rules: PointPreset, _: PointOptions) -> Result:
+def _ocelot(counts: Ints, sets: PointSets, rules: PointPreset, _: PointOptions) -> Result:
     rows = _per_class(counts, sets, rules)
     per_class = {c: {**row, "n_gt": row["tp"] + row["fn"]} for c, row in rows.items()}
     known = [row["f1"] for row in per_class.values() if row["f1"] is not None]
     return {"per_class": per_class, "mF1": float(np.mean(known)) if known else None}
 
 
-def _midog(counts: Counts, sets: PointSets, rules: PointPreset, _: PointOptions) -> Result:
-    def case(matrix: Counts, c: str) -> Result:
+def _midog(counts: Ints, sets: PointSets, rules: PointPreset, _: PointOptions) -> Result:
+    def case(matrix: Ints, c: str) -> Result:
         row = class_rates(matrix, sets.classes.index(int(c)), rules)
         return {name: row[name] for name in ("tp", "fp", "fn")}
 
@@ -116,7 +116,7 @@ def _midog(counts: Counts, sets: PointSets, rules: PointPreset, _: PointOptions)
     }
 
 
-def _hovernet(counts: Counts, sets: PointSets, rules: PointPreset, how: PointOptions) -> Result:
+def _hovernet(counts: Ints, sets: PointSets, rules: PointPreset, how: PointOptions) -> Result:
     inner = counts.sum(axis=0)[:-1, :-1]
     rows = _per_class(counts, sets, rules)
     return {
@@ -127,7 +127,7 @@ def _hovernet(counts: Counts, sets: PointSets, rules: PointPreset, how: PointOpt
     }
 
 
-def _cellvitpp(counts: Counts, sets: PointSets, rules: PointPreset, _: PointOptions) -> Result:
+def _cellvitpp(counts: Ints, sets: PointSets, rules: PointPreset, _: PointOptions) -> Result:
     names = ("f1", "precision", "recall")
     rows = _per_class(counts, sets, rules)
     return {
@@ -136,7 +136,7 @@ def _cellvitpp(counts: Counts, sets: PointSets, rules: PointPreset, _: PointOpti
     }
 
 
-def _regdata(counts: Counts, sets: PointSets, rules: PointPreset, options: PointOptions) -> Result:
+def _regdata(counts: Ints, sets: PointSets, rules: PointPreset, options: PointOptions) -> Result:
     """See `Scores.to_dict`; `classification` is of the paired points.
 
     It is `score_classes` where there are probabilities, else `agreement_scores`.
@@ -158,9 +158,7 @@ def _regdata(counts: Counts, sets: PointSets, rules: PointPreset, options: Point
     return result | {"classification": score_classes(*paired)}
 
 
-def _probabilities(
-    sets: PointSets, rules: PointPreset
-) -> tuple[Counts, NDArray[np.float64]] | None:
+def _probabilities(sets: PointSets, rules: PointPreset) -> tuple[Ints, NDArray[np.float64]] | None:
     """Class and probabilities of every pair whose annotated class has a column."""
     if sets.probabilities is None:
         return None
@@ -171,7 +169,7 @@ def _probabilities(
     return truth[truth >= 0], sets.probabilities[there[truth >= 0]]
 
 
-_LAYOUTS: dict[str, Callable[[Counts, PointSets, PointPreset, PointOptions], Result]] = {
+_LAYOUTS: dict[str, Callable[[Ints, PointSets, PointPreset, PointOptions], Result]] = {
     "regdata": _regdata,
     "ocelot": _ocelot,
     "midog": _midog,

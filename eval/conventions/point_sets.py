@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from regdata.arrays import Floats, Ints
 from regdata.errors import RegdataError
 from regdata.eval.conventions.presets import PointPreset
 from regdata.eval.metrics import Partners, match_assigned, match_greedily, pair_named, tally
-
-Double = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -69,10 +67,10 @@ class Side:
         (N,) float64, NaN for annotated points.
     """
 
-    image: Whole
-    xy: Double
-    label: Whole
-    score: Double
+    image: Ints
+    xy: Floats
+    label: Ints
+    score: Floats
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class PointSets:
     reported: tuple[int, ...]
     radius: float
     alternatives: Sequence[Collection[int]] | None = None
-    probabilities: Double | None = None
+    probabilities: Floats | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -164,7 +162,7 @@ def partners(sets: PointSets, rules: PointPreset) -> tuple[Partners, NDArray[np.
 
 def _pair(
     truth: Side, guess: Side, sets: PointSets, rules: PointPreset
-) -> tuple[Whole, NDArray[np.bool_]]:
+) -> tuple[Ints, NDArray[np.bool_]]:
     """Pairs, and the predicted points that were found in vain."""
     a, b = (_apart(side, sets, rules) for side in (truth, guess))
     if rules.matcher == "optimal":
@@ -181,7 +179,7 @@ def _pair(
     return pairs, free
 
 
-def _apart(side: Side, sets: PointSets, rules: PointPreset) -> Double:
+def _apart(side: Side, sets: PointSets, rules: PointPreset) -> Floats:
     """(N, 3) x, y, and a third axis along which groups lie too far from each other to pair."""
     group = scopes(sets, rules)[side.image]
     if rules.class_aware:
@@ -189,14 +187,14 @@ def _apart(side: Side, sets: PointSets, rules: PointPreset) -> Double:
     return np.column_stack([side.xy, group * (4 * sets.radius + 1)])
 
 
-def scopes(sets: PointSets, rules: PointPreset) -> Whole:
+def scopes(sets: PointSets, rules: PointPreset) -> Ints:
     """(images,) what lies in one frame."""
     if rules.scope == "image":
         return np.arange(len(sets.images))
     return np.unique(np.array(sets.slide, str), return_inverse=True)[1].astype(np.int64)
 
 
-def _assigned(a: Double, b: Double, radius: float) -> Whole:
+def _assigned(a: Floats, b: Floats, radius: float) -> Ints:
     found = [np.zeros((0, 2), np.int64)]
     for group in np.intersect1d(a[:, 2], b[:, 2]):
         here, there = np.flatnonzero(a[:, 2] == group), np.flatnonzero(b[:, 2] == group)
@@ -216,7 +214,7 @@ def _with_phantoms(side: Side, images: int, label: int) -> Side:
     )
 
 
-def _resolved(truth: Whole, guess: Whole, pairs: Whole, sets: PointSets) -> Whole:
+def _resolved(truth: Ints, guess: Ints, pairs: Ints, sets: PointSets) -> Ints:
     """Classes of annotated points, those of their partners where these are right too."""
     if sets.alternatives is None:
         return truth
@@ -229,7 +227,7 @@ def _resolved(truth: Whole, guess: Whole, pairs: Whole, sets: PointSets) -> Whol
 
 def _extras(
     options: PointOptions, annotated: int, predicted: int
-) -> tuple[Sequence[Collection[int]] | None, Double | None]:
+) -> tuple[Sequence[Collection[int]] | None, Floats | None]:
     """What is known of single points, checked."""
     others, given = options.alternatives, options.probabilities
     if others is not None and len(others) != annotated:
@@ -245,7 +243,7 @@ def _extras(
     return others, np.asarray(given, np.float64)
 
 
-def _table(values: ArrayLike, columns: int, names: str) -> Double:
+def _table(values: ArrayLike, columns: int, names: str) -> Floats:
     table = np.asarray(values, np.float64)
     if table.size == 0:
         return np.zeros((0, columns))
@@ -254,7 +252,7 @@ def _table(values: ArrayLike, columns: int, names: str) -> Double:
     return table
 
 
-def _side(table: Double, images: Double, classes: Whole) -> Side:
+def _side(table: Floats, images: Floats, classes: Ints) -> Side:
     label = table[:, 3].astype(np.int64)
     place = np.searchsorted(classes, label)
     return Side(
@@ -265,7 +263,7 @@ def _side(table: Double, images: Double, classes: Whole) -> Side:
     )
 
 
-def _slides(images: Double, options: PointOptions, rules: PointPreset) -> tuple[str, ...]:
+def _slides(images: Floats, options: PointOptions, rules: PointPreset) -> tuple[str, ...]:
     """Slide of each image, by default the image itself."""
     slides = options.slides
     if slides is None:

@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from regdata.arrays import Ints
 from regdata.eval.conventions.presets import POINTS, PointPreset
 
-Counts = NDArray[np.int64]
 Result = dict[str, Any]
 
 
-def class_rates(total: Counts, c: int, rules: PointPreset) -> Result:
+def class_rates(total: Ints, c: int, rules: PointPreset) -> Result:
     """Precision, recall, F1 and counts of one class; a wrong class weighs as the preset says."""
     tp = int(total[c, c])
     fp = rules.wrong * (int(total[:-1, c].sum()) - tp) + int(total[-1, c])
@@ -26,7 +23,7 @@ def class_rates(total: Counts, c: int, rules: PointPreset) -> Result:
     return {**rates, "tp": tp, "fp": fp, "fn": fn}
 
 
-def detection_rates(total: Counts) -> Result:
+def detection_rates(total: Ints) -> Result:
     """The same of all points whatever their class."""
     tp, fp = int(total[:-1, :-1].sum()), int(total[-1, :-1].sum())
     fn = int(total[:-1, -1].sum())

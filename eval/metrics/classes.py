@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from regdata.errors import RegdataError
 
 _BACKGROUND = ("negative", "other")
-REST = "*"
+_REST = "*"
 """In a mapping: all classes of the set that nothing else answers to."""
 
 
@@ -94,7 +94,7 @@ def _links(
         _find(source, classifier, "classifier")[0]: [
             a
             for part in targets.split(",")
-            if part.strip() != REST
+            if part.strip() != _REST
             for a in _find(part, annotated, "set")
         ]
         for source, targets in mapping.items()
@@ -117,7 +117,7 @@ def _find(name: str, names: Sequence[str], owner: str) -> list[int]:
 def _rest_class(classifier: Sequence[str], mapping: Mapping[str, str]) -> int | None:
     """Find the class that takes what is left over: asked for, or the only background."""
     for source, targets in mapping.items():
-        if REST in [part.strip() for part in targets.split(",")]:
+        if _REST in [part.strip() for part in targets.split(",")]:
             return _find(source, classifier, "classifier")[0]
     named = [_plain(source) for source in mapping]
     background = [c for c, name in enumerate(classifier) if _plain(name) in _BACKGROUND]

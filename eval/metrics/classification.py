@@ -3,17 +3,13 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from regdata.arrays import Bools, Floats, Ints
 from regdata.errors import RegdataError
 from regdata.eval.metrics.intervals import ratio
 
-Double = NDArray[np.float64]
-Whole = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
-
-def confusion_matrix(truth: Whole, guess: Whole, classes: int) -> Whole:
+def confusion_matrix(truth: Ints, guess: Ints, classes: int) -> Ints:
     """(K, K) counts, rows the true class, columns the given one.
 
     Examples
@@ -24,7 +20,7 @@ def confusion_matrix(truth: Whole, guess: Whole, classes: int) -> Whole:
     return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
 
 
-def agreement_scores(matrix: Whole) -> dict[str, float | None]:
+def agreement_scores(matrix: Ints) -> dict[str, float | None]:
     """Accuracy, balanced accuracy, MCC and Cohen's kappa of a confusion matrix (K, K).
 
     Balanced accuracy is the mean recall of the classes that occur. MCC is that of several
@@ -51,7 +47,7 @@ def agreement_scores(matrix: Whole) -> dict[str, float | None]:
     }
 
 
-def cohen_kappa(matrix: Whole, power: int = 0) -> float | None:
+def cohen_kappa(matrix: Ints, power: int = 0) -> float | None:
     """Agreement of two readers beyond chance (Cohen, 1960), from their counts (K, K).
 
     Parameters
@@ -73,7 +69,7 @@ def cohen_kappa(matrix: Whole, power: int = 0) -> float | None:
     return 1 - float((weights * matrix).sum()) / below if below > 0 else None
 
 
-def auroc(truth: Bools, score: Double) -> float | None:
+def auroc(truth: Bools, score: Floats) -> float | None:
     """Chance that a positive cell scores above a negative one, ties one half; None without both.
 
     Examples
@@ -85,7 +81,7 @@ def auroc(truth: Bools, score: Double) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def weighted_auroc(truth: Bools, score: Double, weights: Double) -> Double:
+def weighted_auroc(truth: Bools, score: Floats, weights: Floats) -> Floats:
     """(D,) AUROC of cells that count as often as each row of (D, N) says; NaN without both."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
@@ -100,7 +96,7 @@ def weighted_auroc(truth: Bools, score: Double, weights: Double) -> Double:
     return ratio(wins, pairs)
 
 
-def average_precision(truth: Bools, score: Double) -> float | None:
+def average_precision(truth: Bools, score: Floats) -> float | None:
     """Precision at each score that is reached, weighed by the recall it adds; None without any.
 
     The step function, not the trapezium; equal scores are reached together.
@@ -119,7 +115,7 @@ def average_precision(truth: Bools, score: Double) -> float | None:
     return float((gained * hits / (last + 1)).sum() / hits[-1])
 
 
-def calibration(confidence: Double, right: Bools, bins: int = 10) -> dict[str, Any]:
+def calibration(confidence: Floats, right: Bools, bins: int = 10) -> dict[str, Any]:
     """Expected calibration error (Guo et al., 2017) and its curve over bins of equal width.
 
     Parameters
@@ -146,7 +142,7 @@ def calibration(confidence: Double, right: Bools, bins: int = 10) -> dict[str, A
     return {"ece": error, "curve": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
-def score_classes(truth: Whole, probabilities: Double, bins: int = 10) -> dict[str, Any]:
+def score_classes(truth: Ints, probabilities: Floats, bins: int = 10) -> dict[str, Any]:
     """All scores of probabilities (N, K) for cells of known class (N,).
 
     A cell has its most probable class. `auroc` and `ap` are one class against the rest, per

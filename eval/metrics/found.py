@@ -16,7 +16,7 @@ from regdata.eval.metrics.counts import ImageCounts, Partners, pair_named, tally
 from regdata.eval.metrics.predictions import Prediction, inside
 from regdata.files import replacing
 
-NONE = "none"
+_NONE = "none"
 """Class of what has no partner."""
 
 
@@ -126,7 +126,7 @@ def write_cells(folder: Path, table: pd.DataFrame) -> Path:
 
 
 def _rows(found: FoundImage, classes: Sequence[str]) -> pd.DataFrame:
-    names = np.array([*classes, NONE], object)
+    names = np.array([*classes, _NONE], object)
     missed, cells = found.missed, len(found.xy)
     truth = np.full(cells, -1)
     distance = np.full(cells + len(missed), np.nan)
@@ -145,7 +145,7 @@ def _rows(found: FoundImage, classes: Sequence[str]) -> pd.DataFrame:
         "x": xy[:, 0],
         "y": xy[:, 1],
         "outcome": np.concatenate([outcome, np.full(len(missed), "missed", object)]),
-        "predicted": np.concatenate([names[found.guess], np.full(len(missed), NONE, object)]),
+        "predicted": np.concatenate([names[found.guess], np.full(len(missed), _NONE, object)]),
         **{f"probability_{name}": chance[:, k] for k, name in enumerate(classes)},
         "annotated": names[np.concatenate([truth, found.truth[missed]])],
         "distance_um": distance,

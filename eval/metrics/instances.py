@@ -9,9 +9,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from regdata.arrays import Ints
 from regdata.errors import RegdataError
 
-Whole = NDArray[np.int64]
 Labels = NDArray[np.integer[Any]]
 
 _DENSE = 4  # cells of a full table per pixel; above it the table is built sparsely
@@ -32,16 +32,16 @@ class Overlaps:
         pair that overlaps, ordered by row, then column.
     """
 
-    true_ids: Whole
-    found_ids: Whole
-    true_area: Whole
-    found_area: Whole
-    rows: Whole
-    columns: Whole
-    shared: Whole
+    true_ids: Ints
+    found_ids: Ints
+    true_area: Ints
+    found_area: Ints
+    rows: Ints
+    columns: Ints
+    shared: Ints
 
     @property
-    def union(self) -> Whole:
+    def union(self) -> Ints:
         """(K,) area of the union of each pair."""
         return self.true_area[self.rows] + self.found_area[self.columns] - self.shared
 
@@ -83,7 +83,7 @@ def overlaps(truth: Labels, found: Labels) -> Overlaps:
     return Overlaps(true_ids, found_ids, true_area, found_area, rows, columns, shared)
 
 
-def _number(ids: Labels) -> tuple[Whole, Whole, Whole]:
+def _number(ids: Labels) -> tuple[Ints, Ints, Ints]:
     """Ids that occur, their areas, and per pixel the index of its id + 1, 0 for background."""
     flat = ids.ravel().astype(np.int64)
     if flat.size and flat.min() < 0:
@@ -99,7 +99,7 @@ def _number(ids: Labels) -> tuple[Whole, Whole, Whole]:
     return names, np.bincount(flat, minlength=len(names) + 1)[1:], flat
 
 
-def _joint(a: Whole, b: Whole, columns: int, dense: int) -> tuple[Whole, Whole, Whole]:
+def _joint(a: Ints, b: Ints, columns: int, dense: int) -> tuple[Ints, Ints, Ints]:
     """Row, column and count of every pair of values that occurs."""
     key = a * columns + b
     if key.size == 0:
@@ -146,7 +146,7 @@ def aji_plus(pairs: Overlaps) -> float | None:
     return _jaccard(pairs, assigned(pairs))
 
 
-def assigned(pairs: Overlaps) -> Whole:
+def assigned(pairs: Overlaps) -> Ints:
     """Indices of the overlapping pairs of the one-to-one assignment of highest total IoU."""
     size = len(pairs.true_ids)
     nodes = size + len(pairs.found_ids)
@@ -159,7 +159,7 @@ def assigned(pairs: Overlaps) -> Whole:
     return np.concatenate([np.zeros(0, np.int64), *chosen])
 
 
-def _one_to_one(pairs: Overlaps, part: Whole) -> Whole:
+def _one_to_one(pairs: Overlaps, part: Ints) -> Ints:
     """Of some pairs, those of the best assignment."""
     if len(part) == 1:
         return part
@@ -168,11 +168,11 @@ def _one_to_one(pairs: Overlaps, part: Whole) -> Whole:
     iou = np.zeros((int(r.max()) + 1, int(c.max()) + 1))
     edge = np.full(iou.shape, -1, np.int64)
     iou[r, c], edge[r, c] = pairs.iou[part], part
-    chosen: Whole = edge[linear_sum_assignment(iou, maximize=True)]
+    chosen: Ints = edge[linear_sum_assignment(iou, maximize=True)]
     return chosen[chosen >= 0]
 
 
-def _jaccard(pairs: Overlaps, chosen: Whole) -> float | None:
+def _jaccard(pairs: Overlaps, chosen: Ints) -> float | None:
     """Shared area of the chosen pairs over their unions and the area of nuclei in none."""
     alone = np.delete(pairs.true_area, pairs.rows[chosen]).sum()
     spurious = np.delete(pairs.found_area, pairs.columns[chosen]).sum()

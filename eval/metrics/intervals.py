@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Double = NDArray[np.float64]
+from regdata.arrays import Floats
 
 _LOW, _HIGH = 2.5, 97.5  # percentiles
 
@@ -21,7 +21,7 @@ class Estimate:
     high: float | None = None
 
 
-def image_weights(images: int, draws: int, seed: int) -> Double:
+def image_weights(images: int, draws: int, seed: int) -> Floats:
     """How often each image counts: (1 + draws, images), the first row once each, others drawn.
 
     A single image has no drawn rows, and so no interval.
@@ -34,7 +34,7 @@ def image_weights(images: int, draws: int, seed: int) -> Double:
     return np.concatenate([once, drawn])
 
 
-def unit_weights(units: Sequence[str], draws: int, seed: int) -> Double:
+def unit_weights(units: Sequence[str], draws: int, seed: int) -> Floats:
     """The same for images of slides that are drawn whole: (1 + draws, images)."""
     names, place = np.unique(np.asarray(units, str), return_inverse=True)
     return image_weights(len(names), draws, seed)[:, place]
@@ -54,32 +54,32 @@ def unit_sums(values: NDArray[Any], units: Sequence[str]) -> NDArray[Any]:
     return sums
 
 
-def weighted_means(values: Double, weights: Double) -> Double:
+def weighted_means(values: Floats, weights: Floats) -> Floats:
     """(B, K) means of (images, K) values under each row of weights; NaN values are left out."""
     known = np.isfinite(values)
     return ratio(weights @ np.where(known, values, 0.0), weights @ known)
 
 
-def ratio(above: Double, below: Double) -> Double:
+def ratio(above: Floats, below: Floats) -> Floats:
     """Quotient of two arrays, NaN where the denominator is 0."""
-    result: Double = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
+    result: Floats = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
     np.divide(above, below, out=result, where=below > 0)
     return result
 
 
-def row_means(values: Double) -> Double:
+def row_means(values: Floats) -> Floats:
     """(B, 1) mean of each row without its NaN."""
     known = np.isfinite(values)
     sums = np.where(known, values, 0.0).sum(axis=1, keepdims=True)
     return ratio(sums, known.sum(axis=1, keepdims=True).astype(np.float64))
 
 
-def estimates(values: Double) -> tuple[Estimate, ...]:
+def estimates(values: Floats) -> tuple[Estimate, ...]:
     """One estimate per column; row 0 is the value, the other rows are the bootstrap draws."""
     return tuple(_estimate(column[0], column[1:]) for column in values.T)
 
 
-def _estimate(value: float, drawn: Double) -> Estimate:
+def _estimate(value: float, drawn: Floats) -> Estimate:
     known = drawn[np.isfinite(drawn)]
     if not np.isfinite(value):
         return Estimate(None)

@@ -8,6 +8,7 @@ from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from regdata.arrays import Ints
 from regdata.errors import RegdataError
 
 _DENSE = 1_000_000  # entries of a cost matrix; larger components are solved sparsely
@@ -15,13 +16,12 @@ _SLACK = 1e-9  # relative; 3.75 um / 0.2 um/px must not lose a pair to the last 
 _ROUGH = 1e-5  # relative; float32 distances may fall to either side of the radius
 _WHOLE = 400_000_000  # entries of a full assignment, 3.2 GB
 
-Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
 
 
 def match_points(
     annotated: NDArray[np.float64], predicted: NDArray[np.float64], radius: float
-) -> Indices:
+) -> Ints:
     """Best one-to-one pairs: as many as possible, then the least sum of distances.
 
     Points further apart than `radius` are never paired; a distance equal to it counts. The
@@ -63,9 +63,9 @@ def match_greedily(
     takers: NDArray[np.float64],
     offered: NDArray[np.float64],
     radius: float,
-    order: Indices,
+    order: Ints,
     single: bool = False,
-) -> Indices:
+) -> Ints:
     """Pairs from each taker in turn taking the nearest offered point that is still free.
 
     Of offered points equally near, the first is taken. A distance equal to `radius` counts.
@@ -112,7 +112,7 @@ def match_greedily(
 
 def match_assigned(
     annotated: NDArray[np.float64], predicted: NDArray[np.float64], radius: float
-) -> Indices:
+) -> Ints:
     """Pairs of the least total distance over *all* points, of which those within remain.
 
     The order of work of HoVer-Net: as many pairs as there can be are formed whatever their
@@ -137,8 +137,8 @@ def match_assigned(
     return np.stack([rows[kept], cols[kept]], axis=1).astype(np.int64)
 
 
-def best_edges(rows: Indices, cols: Indices, costs: Distances) -> Indices:
-    """Indices of the candidate pairs of the best one-to-one choice: most pairs, least cost.
+def best_edges(rows: Ints, cols: Ints, costs: Distances) -> Ints:
+    """Ints of the candidate pairs of the best one-to-one choice: most pairs, least cost.
 
     Parameters
     ----------
@@ -160,15 +160,15 @@ def best_edges(rows: Indices, cols: Indices, costs: Distances) -> Indices:
     return np.concatenate(chosen)
 
 
-def _by_position(points: NDArray[np.float64]) -> Indices:
+def _by_position(points: NDArray[np.float64]) -> Ints:
     """Order of points by their last column, then the one before it."""
-    order: Indices = np.lexsort(points.T).astype(np.int64)
+    order: Ints = np.lexsort(points.T).astype(np.int64)
     return order
 
 
 def _candidates(
     a: NDArray[np.float64], b: NDArray[np.float64], radius: float
-) -> tuple[Indices, Indices, Distances]:
+) -> tuple[Ints, Ints, Distances]:
     """All pairs within the radius as (row, column, distance)."""
     near = cKDTree(a).sparse_distance_matrix(cKDTree(b), radius, output_type="ndarray")
     order = np.lexsort((near["j"], near["i"]))  # the tree's own order is no promise
@@ -176,15 +176,15 @@ def _candidates(
     return near["i"].astype(np.int64), near["j"].astype(np.int64), near["v"].astype(np.float64)
 
 
-def _components(rows: Indices, cols: Indices, n: int, m: int) -> Indices:
+def _components(rows: Ints, cols: Ints, n: int, m: int) -> Ints:
     """Give each candidate pair the number of its connected component."""
     graph = csr_matrix((np.ones(len(rows), np.int8), (rows, cols + n)), shape=(n + m, n + m))
     _, label = connected_components(graph, directed=False)
-    component: Indices = label[rows].astype(np.int64)
+    component: Ints = label[rows].astype(np.int64)
     return component
 
 
-def _assign(rows: Indices, cols: Indices, distances: Distances) -> Indices:
+def _assign(rows: Ints, cols: Ints, distances: Distances) -> Ints:
     """Choose among the candidates of one component; gives their indices."""
     _, r = np.unique(rows, return_inverse=True)
     _, c = np.unique(cols, return_inverse=True)
@@ -197,11 +197,11 @@ def _assign(rows: Indices, cols: Indices, distances: Distances) -> Indices:
     edge[r, c] = np.arange(len(r))
     cost = np.full((n, m), alone)
     cost[r, c] = distances
-    chosen: Indices = edge[linear_sum_assignment(cost)]
+    chosen: Ints = edge[linear_sum_assignment(cost)]
     return chosen[chosen >= 0]
 
 
-def _assign_sparse(r: Indices, c: Indices, distances: Distances, alone: float) -> Indices:
+def _assign_sparse(r: Ints, c: Ints, distances: Distances, alone: float) -> Ints:
     """Do the same where the full cost matrix would not fit, with a dummy column per row."""
     n, m = int(r.max()) + 1, int(c.max()) + 1
     # + 1: a stored zero would count as "no candidate"; the same for all, so nothing changes.
@@ -210,5 +210,5 @@ def _assign_sparse(r: Indices, c: Indices, distances: Distances, alone: float) -
     row, col = min_weight_full_bipartite_matching(full)
     edge = csr_matrix((np.arange(1, len(r) + 1), (r, c)), shape=(n, m))
     real = col < m
-    chosen: Indices = np.asarray(edge[row[real], col[real]]).ravel().astype(np.int64) - 1
+    chosen: Ints = np.asarray(edge[row[real], col[real]]).ravel().astype(np.int64) - 1
     return chosen

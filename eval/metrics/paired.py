@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
+from regdata.arrays import Floats
 from regdata.errors import RegdataError
 from regdata.eval.metrics.classification import weighted_auroc
 from regdata.eval.metrics.detection import f1_scores
 from regdata.eval.metrics.intervals import Estimate, estimates, image_weights, row_means, unit_sums
 
-Double = NDArray[np.float64]
-Statistic = Callable[[Double], Double]
+Statistic = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Difference:
     p: float | None = None
 
 
-def mean_f1(matrices: Double) -> Double:
+def mean_f1(matrices: Floats) -> Floats:
     """(D,) mean F1 of classes, of confusion matrices (D, K + 1, K + 1); NaN without cells."""
     return row_means(f1_scores(matrices)[:, :-1])[:, 0]
 
@@ -91,8 +91,8 @@ def bootstrap_difference(
 
 def auroc_difference(
     truth: NDArray[np.bool_],
-    first: Double,
-    second: Double,
+    first: Floats,
+    second: Floats,
     units: Sequence[str] | None = None,
     draws: int = 1000,
     seed: int = 0,
@@ -122,7 +122,7 @@ def auroc_difference(
 
 def _draws(
     stacks: Sequence[NDArray[Any]], units: Sequence[str] | None, draws: int, seed: int
-) -> list[Double]:
+) -> list[Floats]:
     """Sums of each stack, (1 + draws, ...): of all images, then of the same drawn ones."""
     images = len(stacks[0])
     if units is not None and len(units) != images:
@@ -134,7 +134,7 @@ def _draws(
     return [np.tensordot(weights, stack, axes=1) for stack in summed]
 
 
-def _difference(one: Double, two: Double) -> Difference:
+def _difference(one: Floats, two: Floats) -> Difference:
     estimate = estimates((two - one)[:, None])[0]
     drawn = (two - one)[1:]
     drawn = drawn[np.isfinite(drawn)]
@@ -146,7 +146,7 @@ def _difference(one: Double, two: Double) -> Difference:
     return Difference(first, second, estimate.value, estimate.low, estimate.high, p)
 
 
-def _delong(truth: NDArray[np.bool_], first: Double, second: Double) -> Difference:
+def _delong(truth: NDArray[np.bool_], first: Floats, second: Floats) -> Difference:
     positive, negative = int(truth.sum()), int((~truth).sum())
     if positive == 0 or negative == 0:
         return Difference(None, None, None)

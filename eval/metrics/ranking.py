@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Whole = NDArray[np.int64]
+from regdata.arrays import Ints
+
 AUTO = "automatic labels"
 
 
@@ -48,7 +48,7 @@ class Ranked:
     duels: list[Duel]
 
 
-def rank_readers(votes: Whole, names: Sequence[str], positive: Sequence[int]) -> Ranked:
+def rank_readers(votes: Ints, names: Sequence[str], positive: Sequence[int]) -> Ranked:
     """Leave each expert out in turn, and judge it and the automatic labels by the rest.
 
     Both are judged by the same experts on the same cells, so neither has the better reference
@@ -90,7 +90,7 @@ def rank_readers(votes: Whole, names: Sequence[str], positive: Sequence[int]) ->
     return Ranked(listed, place, beaten, duels)
 
 
-def majority(votes: Whole) -> Whole:
+def majority(votes: Ints) -> Ints:
     """(N,) the class most readers gave, -1 where two are equally frequent; votes (R, N).
 
     Votes below 0 are none.
@@ -107,7 +107,7 @@ def majority(votes: Whole) -> Whole:
     return np.where(alone, tally.argmax(axis=1), -1).astype(np.int64)
 
 
-def macro_f1(truth: Whole, guess: Whole, positive: Sequence[int]) -> float | None:
+def macro_f1(truth: Ints, guess: Ints, positive: Sequence[int]) -> float | None:
     """Mean F1 of the positive classes that occur on either side."""
     values = []
     for k in positive:

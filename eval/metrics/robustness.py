@@ -6,12 +6,10 @@ from functools import partial
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from regdata.annotated import AnnotatedNuclei
+from regdata.arrays import RGB
 from regdata.slides import HED_FROM_RGB, RGB_FROM_HED
-
-RGB = NDArray[np.uint8]
 
 
 def scale_stain(rgb: RGB, factor: float) -> RGB:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.errors import RegdataError
 from regdata.eval.metrics.image_score import ImageScore
 from regdata.eval.metrics.intervals import (
@@ -17,8 +18,6 @@ from regdata.eval.metrics.intervals import (
     unit_weights,
     weighted_means,
 )
-
-Double = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def summarise(
 
 
 def _class_scores(
-    images: Sequence[ImageScore], names: Sequence[str], weights: Double
+    images: Sequence[ImageScore], names: Sequence[str], weights: Floats
 ) -> ClassScores:
     """Scores of the classes over the images that have classes."""
     pq = np.array([[_nan(q.pq) if q.annotated else np.nan for q in i.classes] for i in images])
@@ -168,7 +167,7 @@ def _class_scores(
     return ClassScores(tuple(scores), mpq, mpq_plus, mean_f1, accuracy, total)
 
 
-def _classification(counts: Double) -> tuple[Double, Double]:
+def _classification(counts: Floats) -> tuple[Floats, Floats]:
     """F1 and recall among the paired, (B, K) each, of confusion matrices (B, K + 1, K + 1)."""
     hits = np.diagonal(counts, axis1=1, axis2=2)[:, :-1]
     inner = counts[:, :-1, :-1]

@@ -4,20 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
+from regdata.arrays import Floats
 from regdata.eval.metrics.found import FoundImage
 from regdata.eval.metrics.matching import match_points
 
-SCALES = (1.0, 0.5, 0.8, 1.25, 2.0)
+_SCALES = (1.0, 0.5, 0.8, 1.25, 2.0)
 _REACH_UM = 20.0
 _BIN_UM = 1.0
 _LOW, _GAIN = 0.6, 0.15
 _MOST = 2000  # points of an image that vote; more tell nothing new
-
-Double = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def misplaced(images: Sequence[FoundImage], radius_um: float) -> Fit | None:
     if plain >= _LOW:
         return None
     best = Fit(1.0, (0, 0), plain, plain)
-    for scale in SCALES:
+    for scale in _SCALES:
         shift_um = _peak(images, scale, radius_um)
         f1 = _f1(images, scale, shift_um, radius_um)
         if f1 > best.f1 + 1e-9:
@@ -97,9 +95,9 @@ def _f1(
     return 2 * pairs / max(1, points)
 
 
-def _named(found: FoundImage) -> Double:
+def _named(found: FoundImage) -> Floats:
     return found.image.points_xy[found.truth >= 0]
 
 
-def _some(points: Double) -> Double:
+def _some(points: Floats) -> Floats:
     return points[:: len(points) // _MOST + 1]

@@ -26,7 +26,7 @@ from regdata.report import (
 )
 from regdata.slides import Slide, open_slide
 
-SHOWN = 24
+_SHOWN = 24
 """Crops of each kind of difference."""
 
 
@@ -142,7 +142,7 @@ def _gallery(found: Agreed) -> Iterator[str]:
     kinds = np.stack([auto[differ], experts[differ]], axis=1)
     for a, e in np.unique(kinds, axis=0).tolist():
         there = differ[(kinds == [a, e]).all(axis=1)]
-        chosen = there[sample(found.table.xy[there], np.zeros(len(there), np.int64), SHOWN)]
+        chosen = there[sample(found.table.xy[there], np.zeros(len(there), np.int64), _SHOWN)]
         title = f"automatic {found.classes[a]}, {who} {found.classes[e]}"
         yield heading(f"{title}: {len(chosen)} of {len(there):,}", 3)
         yield grid([_figure(found, slide, cell) for cell in chosen.tolist()], "gallery")

@@ -11,7 +11,7 @@ from regdata.eval.metrics import FoundImage, cells_table, misplaced, write_cells
 from regdata.eval.pages.page import Told, evaluation_page
 from regdata.files import file_identity, replacing, write_json
 
-PAGE = "index.html"
+_PAGE = "index.html"
 
 
 def write_folder(
@@ -54,13 +54,13 @@ def write_folder(
         "matched": matched,
         "presets": dict(told.presets),
         "warnings": list(told.warnings),
-        "counts": counts_of(evaluation.images),
+        "counts": _counts_of(evaluation.images),
     }
     write_json(folder / "scores.json", content)
     cells = write_cells(folder, cells_table(evaluation.images, scores.classes))
-    with replacing(folder / PAGE) as part:
+    with replacing(folder / _PAGE) as part:
         part.write_text(evaluation_page(evaluation, told), encoding="utf-8")
-    return folder / "scores.json", cells, folder / PAGE
+    return folder / "scores.json", cells, folder / _PAGE
 
 
 def warnings_of(evaluation: Evaluation) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def warnings_of(evaluation: Evaluation) -> tuple[str, ...]:
     return () if fit is None else (str(fit),)
 
 
-def counts_of(images: Sequence[FoundImage]) -> list[dict[str, Any]]:
+def _counts_of(images: Sequence[FoundImage]) -> list[dict[str, Any]]:
     """Of each image its name, slide, split and confusion matrix, ready for JSON."""
     return [
         {

@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.eval.metrics import FoundImage
 from regdata.report import CROP_UM, Window, allot, grid, heading, jpeg_uri, paragraph
 
-ANNOTATED, FOUND = "#ffe600", "#00e5ff"
+_ANNOTATED, FOUND = "#ffe600", "#00e5ff"
 SHOWN = 24
 """Crops of each kind."""
 _QUALITY = 88
 _MARK_UM = 1.5  # half a marker
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def gallery(images: Sequence[FoundImage], classes: Sequence[str]) -> Iterator[st
         "pointer outlines hide. Before blaming the classifier, ask whether the annotation is right."
     )
     yield (
-        f'<div class="legend"><span style="background:#5b4a6e;color:{ANNOTATED};padding:0 .5rem">'
+        f'<div class="legend"><span style="background:#5b4a6e;color:{_ANNOTATED};padding:0 .5rem">'
         f'annotated</span><span style="background:#5b4a6e;color:{FOUND};padding:0 .5rem">found'
         "</span></div>"
     )
@@ -122,7 +121,7 @@ def held(window: Window, size: tuple[int, int]) -> Window:
     return replace(window, corner=(corner[0], corner[1]))
 
 
-def marker(xy: Floats, mpp: float) -> Floats:
+def _marker(xy: Floats, mpp: float) -> Floats:
     """(4, 2) a small diamond around a point, pixels."""
     half = _MARK_UM / mpp
     return np.asarray(xy + half * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]]), np.float64)
@@ -183,8 +182,8 @@ def _shapes(
     for a in _within(found.image.points_xy, window):
         points = None if outlines is None else _contour(outlines, a, window)
         if points is None:
-            points = marker(found.image.points_xy[a], found.mpp)
-        shape = Shape(points, ANNOTATED, a == case.annotated)
+            points = _marker(found.image.points_xy[a], found.mpp)
+        shape = Shape(points, _ANNOTATED, a == case.annotated)
         if not shape.main:
             yield shape
         else:
@@ -192,7 +191,7 @@ def _shapes(
     for f in _within(found.xy, window):
         points = found.contour(f).astype(np.float64)
         if len(points) == 0:
-            points = marker(found.xy[f], found.mpp)
+            points = _marker(found.xy[f], found.mpp)
         shape = Shape(points, FOUND, f == case.found)
         if not shape.main:
             yield shape

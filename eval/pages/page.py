@@ -53,7 +53,7 @@ def evaluation_page(evaluation: Evaluation, told: Told) -> str:
     return page(f"Evaluation of {told.classifier}", _parts(evaluation, told))
 
 
-def colours(classes: Sequence[str]) -> list[str]:
+def _colours(classes: Sequence[str]) -> list[str]:
     """A colour per class as HTML writes it; grey for what is no class of interest."""
     skip = 0 if classes and classes[0] in _BACKGROUND else 1
     return [css(colour(i + skip)) for i in range(len(classes))]
@@ -73,14 +73,14 @@ def _parts(evaluation: Evaluation, told: Told) -> Iterator[str]:
         yield from _presets(told)
     yield heading("Which classes are taken for which")
     yield _confusion(evaluation)
-    yield from curves(evaluation, told.matched, colours(scores.classes))
+    yield from curves(evaluation, told.matched, _colours(scores.classes))
     yield from per_image(evaluation.images, scores.classes)
     yield from gallery(evaluation.images, scores.classes)
     yield from _provenance(evaluation, told)
 
 
 def _headline(evaluation: Evaluation, told: Told) -> Iterator[str]:
-    scores, tints = evaluation.scores, colours(evaluation.scores.classes)
+    scores, tints = evaluation.scores, _colours(evaluation.scores.classes)
     chance = told.chance or {}
     yield heading(f"Evaluation of {told.classifier}", 1)
     yield paragraph(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from regdata.eval import SegmentationReport
 from regdata.eval.metrics import ClassScores, Estimate, SegmentationScores
 
-LABELS = {
+_LABELS = {
     "dice": "Dice",
     "bpq": "bPQ",
     "dq": "DQ",
@@ -30,27 +30,27 @@ def report_text(report: SegmentationReport) -> str:
     parts = [
         f"{about['data']}: {images} image(s) at {about['mpp']:g} µm/px, "
         f"model {about['model']['name']} {about['model']['sha256'][:12]}",
-        binary_table(scores),
+        _binary_table(scores),
         f"Mean over images; {how}. Precision, recall and F1: centroids within "
         f"{about['radius_um']:g} µm ({about['radius_um'] / about['mpp']:.3g} px).",
     ]
     if scores.classes is not None:
-        parts += ["", class_table(scores.classes)]
+        parts += ["", _class_table(scores.classes)]
     by = "type branch" if about["classifier"] is None else "token classifier"
     parts.append(f"Classes (of the {by}): {about['classes']}.")
     if len(report.scores) > 1:
-        parts += ["", robustness_table(report)]
+        parts += ["", _robustness_table(report)]
     return "\n".join(parts)
 
 
-def binary_table(scores: SegmentationScores) -> str:
+def _binary_table(scores: SegmentationScores) -> str:
     """One line per score: its mean and interval."""
     rows = [("score", "mean", "95 % interval")]
-    rows += [(LABELS[k], _value(e), _span(e)) for k, e in scores.binary.items()]
-    return align(rows)
+    rows += [(_LABELS[k], _value(e), _span(e)) for k, e in scores.binary.items()]
+    return _align(rows)
 
 
-def class_table(scores: ClassScores) -> str:
+def _class_table(scores: ClassScores) -> str:
     """One line per class, then the means with their intervals."""
     rows: list[tuple[str, ...]] = [_HEADER]
     for c in scores.classes:
@@ -63,28 +63,28 @@ def class_table(scores: ClassScores) -> str:
         "balanced accuracy": scores.balanced_accuracy,
     }
     lines = [(name, _value(value), _span(value)) for name, value in means.items()]
-    return f"{align(rows)}\n{align([('', 'value', '95 % interval'), *lines])}"
+    return f"{_align(rows)}\n{_align([('', 'value', '95 % interval'), *lines])}"
 
 
-def robustness_table(report: SegmentationReport) -> str:
+def _robustness_table(report: SegmentationReport) -> str:
     """One line per perturbation."""
     classed = all(scores.classes is not None for scores in report.scores.values())
-    header = ["images", *(LABELS[name] for name in _ROBUST)]
+    header = ["images", *(_LABELS[name] for name in _ROBUST)]
     rows = [(*header, "mPQ+", "balanced accuracy") if classed else tuple(header)]
     for name, scores in report.scores.items():
         values = [scores.binary[key] for key in _ROBUST]
         if scores.classes is not None and classed:
             values += [scores.classes.mpq_plus, scores.classes.balanced_accuracy]
         rows.append((name, *map(_value, values)))
-    return align(rows)
+    return _align(rows)
 
 
-def align(rows: Sequence[Sequence[str]]) -> str:
+def _align(rows: Sequence[Sequence[str]]) -> str:
     """Columns of text: names to the left, numbers to the right.
 
     Examples
     --------
-    >>> print(align([("a", "b"), ("long", "1.0")]))
+    >>> print(_align([("a", "b"), ("long", "1.0")]))
     a       b
     long  1.0
     """

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Plane
 from regdata.errors import RegdataError
 from regdata.slides import Slide
 
-Plane = NDArray[np.float32]
 _BINS = 20
 _FEWEST = 200  # pixels from which a line can be told
 _LOW = 30.0  # percentile of the marker among pixels of like autofluorescence: unstained

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from regdata.errors import RegdataError
 from regdata.slides import Box, Slide
 
-BLOCK_UM = 250.0
+_BLOCK_UM = 250.0
 """Side of the blocks in which the background is estimated; wider than a lymphoid follicle's core,
 narrower than the shading of a scanner's field."""
-PERCENTILE = 20.0
+_PERCENTILE = 20.0
 """The share of tissue in a block that is taken to carry no marker."""
 
 
@@ -83,10 +83,10 @@ def estimate_background(
             cut = np.s_[r * block : (r + 1) * block, c * block : (c + 1) * block]
             values = overview[cut][tissue[cut]]
             if values.size >= 0.05 * block * block:
-                grid[r, c] = np.percentile(values, PERCENTILE)
+                grid[r, c] = np.percentile(values, _PERCENTILE)
     if np.isnan(grid).all():
         values = overview[tissue] if tissue.any() else overview
-        grid[:] = np.percentile(values, PERCENTILE)
+        grid[:] = np.percentile(values, _PERCENTILE)
     return _smooth(grid)
 
 
@@ -138,7 +138,7 @@ def channel_background(slide: Slide, channel: int, tissue: NDArray[np.bool_]) ->
             f"channel {name} of {slide.path} is constant (value {low:g}); "
             "a stained channel is needed"
         )
-    block = max(2, round(BLOCK_UM / (mpp * downsample)))
+    block = max(2, round(_BLOCK_UM / (mpp * downsample)))
     h, w = overview.shape
     mask = cv2.resize(tissue.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
     grid = estimate_background(overview, mask, block)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Bools
 from regdata.errors import RegdataError
 from regdata.labelling.channels.autofluorescence import check_channels, fit_ratio
 from regdata.labelling.channels.background import Background, channel_background, without_background
@@ -17,8 +18,6 @@ from regdata.slides import Box, Slide
 
 _COARSE_UM, _LONGEST = 4.0, 4096  # where shading and autofluorescence are fitted
 _HOT_UM = 0.8  # coarser levels of a pyramid have averaged hot pixels away, and nuclei are small
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class Correction:
 
 
 def fit_correction(
-    slide: Slide, channel: int, tissue: Mask, options: CorrectionOptions | None = None
+    slide: Slide, channel: int, tissue: Bools, options: CorrectionOptions | None = None
 ) -> Correction:
     """Find how one channel of a slide with a pixel size is to be corrected.
 
@@ -254,13 +253,13 @@ def _flat(one: Slide, shading: Shading | None) -> Slide:
     return replace(one, dtype=np.dtype(np.float32), pixels=pixels)
 
 
-def _shading(one: Slide, tissue: Mask, field_um: float) -> Shading:
+def _shading(one: Slide, tissue: Bools, field_um: float) -> Shading:
     field = field_um / one.known_mpp("--if-mpp")
     overview, mask = _overview(one, tissue)
     return Shading(fit_shading(overview, mask, field * overview.shape[1] / one.size[0]), field)
 
 
-def _overview(one: Slide, tissue: Mask) -> tuple[NDArray[np.float32], Mask]:
+def _overview(one: Slide, tissue: Bools) -> tuple[NDArray[np.float32], Bools]:
     """A channel at a coarse resolution, and the tissue in it."""
     mpp = one.known_mpp("--if-mpp")
     overview = one.overview(max(1.0, _COARSE_UM / mpp, max(one.size) / _LONGEST))[0]

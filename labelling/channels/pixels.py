@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Plane
 from regdata.slides import Slide
 
 MARGIN = 6
@@ -18,8 +19,6 @@ _BLOCK = 1024  # pixels a side
 _MOST_BLOCKS = 24
 _PILE = 20  # pixels at full scale that are a pile
 _STEEP = 5.0  # pixels at full scale over pixels at the levels just below
-
-Plane = NDArray[np.float32]
 
 
 def repair_hot(plane: Plane, step: float = 1.0) -> Plane:

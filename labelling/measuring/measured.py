@@ -17,7 +17,7 @@ from regdata.labelling.measuring.neighbours import OPTICS_UM, lent_light, reach
 from regdata.labelling.measuring.red_cells import red_blood_cells
 from regdata.slides import Slide
 
-RING_UM = 2.0
+_RING_UM = 2.0
 """Width of the ring around a nucleus that stands for its cytoplasm and membrane."""
 _BLOCK = 1024  # pixels a side worked on at once
 
@@ -85,7 +85,7 @@ def measure(
     signals: Mapping[str, Signal],
     step: float,
     error_um: NDArray[np.float64],
-    ring_um: float = RING_UM,
+    ring_um: float = _RING_UM,
     progress: Progress = silent,
 ) -> Measured:
     """Measure every nucleus in every channel.

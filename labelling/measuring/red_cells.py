@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Bools, Plane
 from regdata.labelling.measuring.morphology import shape_mask
 
 REACH_UM = 14.0
@@ -30,13 +31,10 @@ _SEED_WIDTH_UM, _WIDTH_UM = 1.25, 2.0  # what is narrower is no cell
 _AREA_UM2 = 9.0  # a red cell is 14 µm² from its side and 38 from above
 _NEAR_UM, _GAP_UM = 3.0, 1.0
 
-Plane = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-
 
 def red_blood_cells(
     rgb: NDArray[np.uint8], mpp: float, white: tuple[int, int, int] = (255, 255, 255)
-) -> Mask:
+) -> Bools:
     """Pixels of red blood cells.
 
     Parameters
@@ -104,7 +102,7 @@ def _texture(plane: Plane, mpp: float) -> Plane:
     return np.asarray(spread / (mean + np.float32(0.05)), np.float32)
 
 
-def _opened(mask: Mask, width_um: float, mpp: float) -> NDArray[np.uint8]:
+def _opened(mask: Bools, width_um: float, mpp: float) -> NDArray[np.uint8]:
     """A mask without what is narrower than `width_um`."""
     image = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _disc(width_um, mpp))
     return np.asarray(image, np.uint8)

@@ -7,7 +7,9 @@ around them.
 import numpy as np
 from numpy.typing import NDArray
 
-TILE_UM = 64.0
+from regdata.arrays import Bools
+
+_TILE_UM = 64.0
 """Side of the tiles that are judged; a patch out of focus is larger."""
 MISSING = 0.3
 """Share of the usual nuclear intensity below which a nucleus was lost."""
@@ -17,12 +19,10 @@ _BESIDE_UM = 1.0
 _LEAST = 5  # nuclei that tell something of a tile
 _FLOOR = 0.02  # of the usual intensity, so that logs stay finite
 
-Flags = NDArray[np.bool_]
-
 
 def lost(
-    nuclear: NDArray[np.float32], xy_um: NDArray[np.float64], tile_um: float = 3 * TILE_UM
-) -> Flags:
+    nuclear: NDArray[np.float32], xy_um: NDArray[np.float64], tile_um: float = 3 * _TILE_UM
+) -> Bools:
     """Nuclei of the H&E that the restained section does not show any more.
 
     Their nuclear stain is below 30 % of the median around them; where that is itself low, of
@@ -48,8 +48,8 @@ def out_of_focus(
     ring: NDArray[np.float32],
     xy_um: NDArray[np.float64],
     error_um: NDArray[np.floating],
-    tile_um: float = TILE_UM,
-) -> Flags:
+    tile_um: float = _TILE_UM,
+) -> Bools:
     """Nuclei in tiles where the nuclear stain of the restained section is blurred.
 
     In focus a nucleus is several times brighter than the ring around it. A tile whose median

@@ -28,8 +28,6 @@ MOSTLY = 0.5
 _AGREES_UM = 0.5  # expected error of a tile whose slides agree
 _MANY = 20  # nuclei that say something of a section
 
-Flags = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class LabelRule:

@@ -10,7 +10,7 @@ from regdata.slides import otsu
 
 MIN_SEPARATION = 2.0
 """Ashman's D of two populations that are cleanly apart (Ashman et al., 1994)."""
-MIN_DELTA_BIC = 10.0
+_MIN_DELTA_BIC = 10.0
 """Very strong evidence for the richer model (Kass & Raftery, 1995)."""
 _BINS = 512
 _ROUNDS = 500
@@ -116,7 +116,7 @@ def one_population(values: ArrayLike, weights: ArrayLike | None = None) -> bool:
     mixture = fit_mixture(values, weights)
     if mixture.separation < MIN_SEPARATION:
         return True
-    if _delta_bic(values, weights, mixture) < MIN_DELTA_BIC:
+    if _delta_bic(values, weights, mixture) < _MIN_DELTA_BIC:
         return True
     line = np.linspace(mixture.means[0], mixture.means[1], 200)
     density = np.exp(logsumexp(_joint(line, mixture), axis=1))

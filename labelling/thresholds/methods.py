@@ -11,17 +11,17 @@ from regdata.labelling.thresholds.histogram import Histogram
 from regdata.slides import otsu
 
 METHODS = ("auto", "fixed", "otsu", "li", "triangle", "gmm", "mad", "local")
-MAD_K = 4.0
+_MAD_K = 4.0
 """Normally distributed noise lies above it once in 30,000 times."""
 TILE_UM = 200.0
 """Side of a tile of the local threshold; SegPath's patches are about as wide."""
 _WHOLE = 2.0**40
 MIN_CONTRAST = 5.0
 """Below it there is one population of pixels, which Otsu's method would cut in two."""
-TAIL_SDS, TAIL_SHARE = 12.0, 1e-5
+_TAIL_SDS, _TAIL_SHARE = 12.0, 1e-5
 """Robust standard deviations that no noise reaches, and the share of pixels beyond that is no
 accident: one nucleus on a square millimetre."""
-_DEFAULT = {"gmm": 2.0, "mad": MAD_K, "local": TILE_UM}
+_DEFAULT = {"gmm": 2.0, "mad": _MAD_K, "local": TILE_UM}
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def triangle_threshold(h: Histogram) -> float:
     return h.edge(int(bins[down.argmax()]))
 
 
-def mad_threshold(h: Histogram, k: float = MAD_K) -> float:
+def mad_threshold(h: Histogram, k: float = _MAD_K) -> float:
     """Robust z-score: the median and k times 1.4826 times the median absolute deviation.
 
     The factor makes it the standard deviation of normally distributed values (Hampel, 1974;
@@ -219,8 +219,8 @@ def stained_from(h: Histogram) -> tuple[float, float]:
     if found >= MIN_CONTRAST or not h.total > 0:
         return split, found
     median = mad_threshold(h, 0.0)
-    beyond = h.centres > median + TAIL_SDS * (mad_threshold(h, 1.0) - median)
-    if h.counts[beyond].sum() < TAIL_SHARE * h.total or median == mad_threshold(h, 1.0):
+    beyond = h.centres > median + _TAIL_SDS * (mad_threshold(h, 1.0) - median)
+    if h.counts[beyond].sum() < _TAIL_SHARE * h.total or median == mad_threshold(h, 1.0):
         return split, found
     tail = float(np.average(h.centres[beyond], weights=h.counts[beyond]))
     return (median + tail) / 2, contrast(h, (median + tail) / 2)

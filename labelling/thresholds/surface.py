@@ -17,13 +17,13 @@ CLAMP = 4.0
 LINEAR_SDS = 4.0
 """Below so many standard deviations of the noise the scale is linear, above logarithmic: a log
 alone tears the noise apart, a linear scale cuts weak positives off."""
-CONTRAST = (3.5, 5.0)
+_CONTRAST = (3.5, 5.0)
 """Contrast at which a tile begins to count and counts in full; normally distributed noise has
 2.6 on this scale, stains in simulated sections 5 to 13."""
-VALLEY = (0.8, 0.95)
+_VALLEY = (0.8, 0.95)
 """Density between the classes as a share of the upper class's peak, at which a tile counts in
 full and no longer: the tail of skewed noise falls and has no peak."""
-MIN_NUCLEI = 10.0
+_MIN_NUCLEI = 10.0
 """So many nuclei's worth of stained pixels make a tile count in full."""
 _BINS = 128
 _CHUNK = 100_000  # nuclei binned at once
@@ -220,10 +220,10 @@ def _split(counts: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.f
     # a third of a bin: what a single filled bin may hold
     spread = np.sqrt(np.maximum(square[at] / lower - mean**2, 1 / 9))
     contrast = ((mass[:, -1] - mass[at]) / upper - mean) / spread
-    believed = np.clip((contrast - CONTRAST[0]) / (CONTRAST[1] - CONTRAST[0]), 0, 1)
+    believed = np.clip((contrast - _CONTRAST[0]) / (_CONTRAST[1] - _CONTRAST[0]), 0, 1)
     depth = _valley(counts, mean, (mass[:, -1] - mass[at]) / upper)
-    believed *= np.clip((VALLEY[1] - depth) / (VALLEY[1] - VALLEY[0]), 0, 1)
-    return last, np.where(product[at] > 1e-9, believed * np.minimum(above[at] / MIN_NUCLEI, 1), 0)
+    believed *= np.clip((_VALLEY[1] - depth) / (_VALLEY[1] - _VALLEY[0]), 0, 1)
+    return last, np.where(product[at] > 1e-9, believed * np.minimum(above[at] / _MIN_NUCLEI, 1), 0)
 
 
 def _valley(

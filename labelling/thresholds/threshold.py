@@ -32,7 +32,7 @@ from regdata.slides import Slide
 
 EVIDENT = 0.25
 """Share of the tiles with nuclei that must show stained ones for `auto` to be local."""
-DECIDING = 0.15
+_DECIDING = 0.15
 """The share of a nucleus whose least intensity is looked at to tell populations of nuclei: in the
 rule of record it decides the label. A user's other cut-off does not move the threshold."""
 _BINS = 4096
@@ -175,7 +175,7 @@ class _LogMixture:
 
 def _mixture(nuclei: Nuclei, pixels: Histogram, components: int) -> _LogMixture | None:
     """Two populations of the intensity that decides each nucleus's label; None if it is one."""
-    deciding = at_share(nuclei.curve, DECIDING).astype(np.float64)
+    deciding = at_share(nuclei.curve, _DECIDING).astype(np.float64)
     deciding = deciding[np.isfinite(deciding)]
     if len(deciding) < 20:
         return None

@@ -39,7 +39,7 @@ CONSEP_ALL = (
     *("fibroblast", "muscle", "endothelial"),
 )
 LIZARD = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
-NUCLEUS = "nucleus"
+_NUCLEUS = "nucleus"
 """The class of sets without classes."""
 _MERGED = np.array([UNNAMED, 0, 1, 2, 2, 3, 3, 3])  # by number in type_map
 _MPP, _MPP_LIZARD = 0.25, 0.5
@@ -82,7 +82,7 @@ def load_npz(
         raise RegdataError(
             f"expected a type_map in all files or none, {typed[True]} has one, not {typed[False]}"
         )
-    names = tuple(classes) or (_class_names(directory) if True in typed else (NUCLEUS,))
+    names = tuple(classes) or (_class_names(directory) if True in typed else (_NUCLEUS,))
     count = 1 + max((int(image.labels.max(initial=UNNAMED)) for image in images), default=0)
     names = names or tuple(map(str, range(1, count + 1)))
     if count > len(names):

@@ -11,7 +11,7 @@ from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, folder
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
-CLASSES = ("mitotic figure", "not mitotic figure")
+_CLASSES = ("mitotic figure", "not mitotic figure")
 """Categories 1 and 2."""
 _TABLE = "datasets_xvalidation.csv"
 _MPP = 0.25
@@ -52,7 +52,7 @@ def load_midog(directory: Path, mpp: float = _MPP, split: str | None = None) -> 
             raise RegdataError(f"expected {pictures / name} of {path.name}, there is none")
         row = {} if rows is None else rows[stem]
         images.append(_image(pictures / name, own, str(entry.get("tumor_type", "")), row))
-    return finish(images, CLASSES, mpp, directory, split)
+    return finish(images, _CLASSES, mpp, directory, split)
 
 
 def _find_json(directory: Path) -> Path:
@@ -81,7 +81,7 @@ def _boxes(content: Any, path: Path) -> dict[Any, list[tuple[list[float], int]]]
                 f"expected boxes x1, y1, x2, y2 in {path}, found {box}; boxes x, y, width, height "
                 "are COCO's"
             )
-        if not 1 <= kind <= len(CLASSES):
+        if not 1 <= kind <= len(_CLASSES):
             raise RegdataError(f"expected category 1 or 2 in {path}, found {kind}")
         out.setdefault(image, []).append((box, kind - 1))
     return out

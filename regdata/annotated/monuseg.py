@@ -13,7 +13,7 @@ from regdata.annotated.sets import IMAGE_SUFFIXES, AnnotatedImage, AnnotatedSet,
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
-CLASSES = ("nucleus",)
+_CLASSES = ("nucleus",)
 _MPP = 0.25
 
 
@@ -50,10 +50,10 @@ def load_monuseg(directory: Path, split: str | None = None) -> AnnotatedSet:
         _image(path, table, _split(path, directory))
         for path, table in pair_files(pictures, tables, ".xml", directory)
     ]
-    return finish(images, CLASSES, _MPP, directory, split)
+    return finish(images, _CLASSES, _MPP, directory, split)
 
 
-def read_regions(path: Path) -> list[Ring]:
+def _read_regions(path: Path) -> list[Ring]:
     """(N, 2) vertices of each region in a file, pixels.
 
     Raises
@@ -79,7 +79,7 @@ def read_regions(path: Path) -> list[Ring]:
 
 
 def _image(path: Path, table: Path, split: str) -> AnnotatedImage:
-    points = [centroid(ring)[1] for ring in read_regions(table)]
+    points = [centroid(ring)[1] for ring in _read_regions(table)]
     return AnnotatedImage(
         path,
         np.array(points, np.float64).reshape(-1, 2),
@@ -92,7 +92,7 @@ def _image(path: Path, table: Path, split: str) -> AnnotatedImage:
 
 
 def _outlines(path: Path, table: Path) -> NDArray[np.int32]:
-    return draw([[ring] for ring in read_regions(table)], image_size(path))
+    return draw([[ring] for ring in _read_regions(table)], image_size(path))
 
 
 def _split(path: Path, directory: Path) -> str:

@@ -10,7 +10,7 @@ from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, list_images, pa
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
-CLASSES = ("BC", "TC")
+_CLASSES = ("BC", "TC")
 """Background cell (1 in the files) and tumour cell (2)."""
 _MPP = 0.2
 
@@ -48,7 +48,7 @@ def load_ocelot(directory: Path, split: str | None = None) -> AnnotatedSet:
             )
         for path, table in pair_files(list_images(pictures), tables.glob("*.csv"), ".csv", part):
             found.append(_image(path, table, pairs.get(path.stem), metadata, part.name))
-    return finish(found, CLASSES, _MPP, directory, split)
+    return finish(found, _CLASSES, _MPP, directory, split)
 
 
 def _image(path: Path, table: Path, about: Any, metadata: Path, split: str) -> AnnotatedImage:
@@ -62,7 +62,7 @@ def _image(path: Path, table: Path, about: Any, metadata: Path, split: str) -> A
         ) from error
     if not 0 < mpp < 10:
         raise RegdataError(f"expected µm per pixel of {path.stem} in {metadata}, found {mpp}")
-    xy, kinds = read_xyc(table, len(CLASSES) + 1)
+    xy, kinds = read_xyc(table, len(_CLASSES) + 1)
     if not kinds.all():
         raise RegdataError(f"expected classes 1 and 2 in {table}, found 0")
     return AnnotatedImage(

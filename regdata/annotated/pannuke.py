@@ -62,7 +62,7 @@ def load_pannuke(directory: Path, split: str | None = None) -> AnnotatedSet:
     return finish(images, CLASSES, _MPP, directory, split)
 
 
-def split_layers(
+def _split_layers(
     masks: NDArray[Any],
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
     """Nuclei of the layers of all classes, numbered on from layer to layer.
@@ -82,7 +82,7 @@ def split_layers(
     --------
     >>> masks = np.zeros((1, 3, 6))
     >>> masks[0, :2, 0] = masks[0, 1:, 4] = 9
-    >>> outlines, xy, labels = split_layers(masks)
+    >>> outlines, xy, labels = _split_layers(masks)
     >>> outlines.tolist(), xy.tolist(), labels.tolist()
     ([[1, 2, 2]], [[1.0, 0.5], [2.0, 0.5]], [0, 4])
     """
@@ -115,7 +115,7 @@ def _fold(path: Path, directory: Path) -> list[AnnotatedImage]:
     name = _fold_name(path.parent, directory)
     images = []
     for k, tissue in enumerate(tissues):
-        _, xy, labels = split_layers(open_array(masks)[k])
+        _, xy, labels = _split_layers(open_array(masks)[k])
         key = f"{name}_{k:05d}"
         images.append(
             AnnotatedImage(
@@ -154,7 +154,7 @@ def _beside(images: Path, name: str) -> Path:
 
 
 def _layers_outlines(masks: Path, index: int) -> NDArray[np.int32]:
-    return split_layers(open_array(masks)[index])[0]
+    return _split_layers(open_array(masks)[index])[0]
 
 
 def _cellvit_fold(fold: Path) -> list[AnnotatedImage]:

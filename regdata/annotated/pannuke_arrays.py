@@ -14,7 +14,7 @@ TISSUES = (
     *("Stomach", "Testis", "Thyroid", "Uterus"),
 )
 """PanNuke's tissues; a tissue's number is its place here."""
-CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
+_CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
 """Types 1..5: the channels 0..4 of the masks; channel 5 is background."""
 
 
@@ -63,7 +63,7 @@ def merge_layers(
     instances = np.zeros(masks.shape[:2], np.int32)
     types = np.zeros(masks.shape[:2], np.uint8)
     count = 0
-    for channel in range(len(CLASSES)):
+    for channel in range(len(_CLASSES)):
         layer = masks[..., channel]
         inside = layer > 0
         ids, numbers = np.unique(layer[inside], return_inverse=True)
@@ -90,7 +90,7 @@ def _open(images: Path) -> Fold:
     shape, of_masks = (np.load(p, mmap_mode="r").shape for p in (images, masks))
     if len(shape) != 4 or shape[-1] != 3:
         raise RegdataError(f"{images} is {shape}; expected (N, H, W, 3)")
-    if len(of_masks) != 4 or of_masks[:3] != shape[:3] or of_masks[3] < len(CLASSES):
+    if len(of_masks) != 4 or of_masks[:3] != shape[:3] or of_masks[3] < len(_CLASSES):
         raise RegdataError(f"{masks} is {of_masks}; expected {(*shape[:3], 6)} as {images} has")
     tissues = tuple(_tissue(str(name), images) for name in np.load(_beside(images, "types")))
     if len(tissues) != shape[0]:

@@ -111,7 +111,7 @@ def _image(path: Path, table: Path, level: Level, split: str) -> AnnotatedImage:
     if table.suffix == ".csv":
         xy, codes = _read_boxes(table)
     else:
-        instances, codes = read_mask(table)
+        instances, codes = _read_mask(table)
         xy, outlines = centres(instances), partial(_mask_outlines, table)
     labels = np.where(codes == _AMBIGUOUS, UNNAMED, codes - 1)
     if level == "super":
@@ -122,7 +122,7 @@ def _image(path: Path, table: Path, level: Level, split: str) -> AnnotatedImage:
     )
 
 
-def read_mask(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _read_mask(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Nuclei 1..N of a mask, (H, W), and the code of each, 1 to 8."""
     bgr = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if bgr is None or bgr.ndim != 3 or bgr.dtype != np.uint8:
@@ -137,7 +137,7 @@ def read_mask(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
 
 
 def _mask_outlines(path: Path) -> NDArray[np.int32]:
-    return read_mask(path)[0]
+    return _read_mask(path)[0]
 
 
 def _read_boxes(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -46,12 +46,12 @@ def load_points(
             f"cells); {len(missing)} of {len(images)} have none, the first is {missing[0]}; the "
             f"folder holds {contents(points_dir)}"
         )
-    label_map = find_label_map(points_dir)
-    named = [read_points(path, tables[path.stem], label_map, column) for path in images]
+    label_map = _find_label_map(points_dir)
+    named = [_read_points(path, tables[path.stem], label_map, column) for path in images]
     return to_set(named, mpp, tuple(label_map.values()))
 
 
-def find_label_map(points_dir: Path) -> dict[str, str]:
+def _find_label_map(points_dir: Path) -> dict[str, str]:
     """Names of integer labels, from the nearest label map; empty without one."""
     above = points_dir.resolve()
     for directory in (above, *above.parents[:2]):
@@ -69,7 +69,7 @@ def _read_label_map(path: Path) -> dict[str, str]:
     return names
 
 
-def read_points(
+def _read_points(
     image: Path, table: Path, label_map: dict[str, str], column: str | None = None
 ) -> NamedPoints:
     """Read the points of one image from its csv."""

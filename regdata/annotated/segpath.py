@@ -94,7 +94,7 @@ def find_pairs(folder: Path, antigen: str | None = None) -> list[SegPathImage]:
             f"{folder} holds no images named as in SegPath: expected "
             "ANTIGEN_CELLTYPE_SLIDE_X_Y_HE.png and ..._mask.png, also in sub-folders"
         )
-    chosen = choose_antigen([part.antigen for part in files.values()], antigen, folder)
+    chosen = _choose_antigen([part.antigen for part in files.values()], antigen, folder)
     pairs: dict[str, dict[bool, Path]] = {}
     for path in sorted(files):
         if files[path].antigen != chosen:
@@ -109,7 +109,7 @@ def find_pairs(folder: Path, antigen: str | None = None) -> list[SegPathImage]:
     return sorted(found, key=lambda image: (image.part.slide, image.part.y, image.part.x))
 
 
-def choose_antigen(present: Iterable[str], wanted: str | None, folder: Path) -> str:
+def _choose_antigen(present: Iterable[str], wanted: str | None, folder: Path) -> str:
     """The one antigen that is meant.
 
     Raises
@@ -160,11 +160,11 @@ def read_splits(folder: Path, images: Sequence[SegPathImage]) -> tuple[Path, lis
         raise RegdataError(
             f"{paths[0]} has no column {' or '.join(absent)}; expected {', '.join(_COLUMNS)}"
         )
-    split = assign_splits(table["filename"], table["train_val_test"], paths[0])
+    split = _assign_splits(table["filename"], table["train_val_test"], paths[0])
     return paths[0], [split.get(image.stem, NO_SPLIT) for image in images]
 
 
-def assign_splits(filenames: Iterable[str], splits: Iterable[str], path: Path) -> dict[str, str]:
+def _assign_splits(filenames: Iterable[str], splits: Iterable[str], path: Path) -> dict[str, str]:
     """Split by stem; names may be of the image, of its mask, or the stem itself.
 
     Raises

@@ -18,7 +18,7 @@ from scipy.io.matlab import MatReadError
 from regdata.annotated.sets import contents, folder
 from regdata.errors import RegdataError
 
-UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
 
 _MAT_UNREADABLE = (MatReadError, NotImplementedError, TypeError, IndexError, KeyError, zlib.error)
 
@@ -177,12 +177,12 @@ def read_mat(path: Path, needed: Sequence[str]) -> dict[str, NDArray[Any]]:
     """
     try:
         arrays = dict(scipy.io.loadmat(path))
-    except (*UNREADABLE, *_MAT_UNREADABLE) as error:
+    except (*_UNREADABLE, *_MAT_UNREADABLE) as error:
         raise RegdataError(f"expected a MATLAB file, but {path} cannot be read as one") from error
-    return require_arrays(arrays, needed, path)
+    return _require_arrays(arrays, needed, path)
 
 
-def require_arrays(
+def _require_arrays(
     arrays: Mapping[str, NDArray[Any]], needed: Sequence[str], path: Path
 ) -> dict[str, NDArray[Any]]:
     """The arrays that are needed."""
@@ -197,7 +197,7 @@ def open_array(path: Path) -> NDArray[Any]:
     """A `.npy` file, memory-mapped: images are cut from it one at a time."""
     try:
         return np.asanyarray(np.load(path, mmap_mode="r"))
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         raise RegdataError(f"expected an array, but {path} cannot be read as one") from error
 
 
@@ -245,12 +245,12 @@ def read_dict(path: Path, needed: Sequence[str]) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file:
             _skip_header(file)
             content = _PlainUnpickler(file).load()
-    except (*UNREADABLE, AttributeError, ImportError, IndexError, TypeError) as error:
+    except (*_UNREADABLE, AttributeError, ImportError, IndexError, TypeError) as error:
         raise RegdataError(f"expected a dict of arrays, but {path} holds none") from error
     value = content.item() if isinstance(content, np.ndarray) and content.ndim == 0 else content
     if not isinstance(value, dict):
         raise RegdataError(f"expected a dict of arrays, but {path} holds none")
-    return require_arrays(value, needed, path)
+    return _require_arrays(value, needed, path)
 
 
 def _skip_header(file: BinaryIO) -> None:

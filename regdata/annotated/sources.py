@@ -17,7 +17,7 @@ from regdata.errors import RegdataError
 
 __all__ = ["TISSUES", "Annotated", "Images", "SourceConfig", "load_images", "split_held_out"]
 
-CONSEP_MERGED = np.array([0, 1, 2, 3, 3, 4, 4, 4], np.uint8)
+_CONSEP_MERGED = np.array([0, 1, 2, 3, 3, 4, 4, 4], np.uint8)
 """Of CoNSeP's seven types: 3 and 4 are epithelial, 5, 6 and 7 spindle-shaped (HoVer-Net)."""
 
 
@@ -218,9 +218,9 @@ def _read_mat(stem: Path) -> Maps:
     if missing:
         raise RegdataError(f"{path} has no {' and no '.join(sorted(missing))}; expected both")
     types = labels["type_map"].astype(int)
-    if types.min() < 0 or types.max() >= len(CONSEP_MERGED):
+    if types.min() < 0 or types.max() >= len(_CONSEP_MERGED):
         raise RegdataError(f"{path} has type {types.max()}; expected CoNSeP's types 0 to 7")
-    return labels["inst_map"], CONSEP_MERGED[types]
+    return labels["inst_map"], _CONSEP_MERGED[types]
 
 
 def _cut(places: list[tuple[Fold, int]], typed: bool, number: int) -> Annotated:

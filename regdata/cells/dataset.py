@@ -28,7 +28,7 @@ from regdata.cells.table import CellTable
 from regdata.errors import RegdataError
 from regdata.files import replacing
 
-SCHEMA = 1
+_SCHEMA = 1
 """The label of a cell that the immunofluorescence cannot tell; training leaves it out."""
 
 _COLUMNS = ("kind", "kind_probability", "probability", "area_um2", "flags")
@@ -174,7 +174,7 @@ class DatasetWriter:
         _mark_group(self._file["uns/regdata/contours"])
         offsets = np.cumsum(self._lengths.array())
         write_elem(self._file, "uns/regdata/contours/offsets", offsets)
-        for name, value in {"schema": SCHEMA, "versions": versions(), **about}.items():
+        for name, value in {"schema": _SCHEMA, "versions": versions(), **about}.items():
             write_elem(self._file, f"uns/regdata/{name}", value)
 
 
@@ -210,9 +210,9 @@ def _open(path: Path) -> Iterator[h5py.File]:
         if "uns/regdata/schema" not in file:
             raise RegdataError(f"{path} is not a regdata dataset; expected a file of regdata build")
         schema = int(file["uns/regdata/schema"][()])
-        if schema > SCHEMA:
+        if schema > _SCHEMA:
             raise RegdataError(
-                f"{path} has schema {schema}, this regdata reads up to {SCHEMA}; update regdata"
+                f"{path} has schema {schema}, this regdata reads up to {_SCHEMA}; update regdata"
             )
         yield file
 

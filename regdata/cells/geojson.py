@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from regdata.errors import RegdataError
 from regdata.files import replacing
 
-COLOURS = (
+_COLOURS = (
     (120, 120, 120),
     (214, 39, 40),
     (31, 119, 180),
@@ -29,7 +29,7 @@ COLOURS = (
 
 def colour(index: int) -> tuple[int, int, int]:
     """The colour of a class; grey is kept for the first, negative one."""
-    return COLOURS[0] if index == 0 else COLOURS[1 + (index - 1) % (len(COLOURS) - 1)]
+    return _COLOURS[0] if index == 0 else _COLOURS[1 + (index - 1) % (len(_COLOURS) - 1)]
 
 
 def write_geojson(

@@ -88,7 +88,7 @@ def build_masks(options: MaskOptions) -> MaskSummary:
         For everything a user can mend; nothing half-written is left under the output's name.
     """
     check_options(options, options.markers)
-    bench = open_bench(options)
+    bench = _open_bench(options)
     stages = Stages(RunDirectory(options.run_directory), _keys(bench, options))
     stages.check_output(options.output, options.overwrite)
     found = {name: _examined(name, bench, stages) for name in bench.masks}
@@ -110,7 +110,7 @@ def _doubts(options: MaskOptions, found: dict[str, Found], counts: dict[str, int
     return out + one_sided(counts, str(options.masks))
 
 
-def open_bench(options: MaskOptions) -> _Bench:
+def _open_bench(options: MaskOptions) -> _Bench:
     """Open slide, masks and network; what can be refused early is refused here."""
     he = open_slide(options.he).with_mpp(options.he_mpp)
     if not he.is_rgb or he.dtype != np.uint8:

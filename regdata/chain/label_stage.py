@@ -62,10 +62,10 @@ def label(found: Found, options: BuildOptions, stages: Stages) -> dict[str, int]
     seen = signals(pair, found.registered.registration.he_to_if, found.channels, found.nuclear)
     error = error_at(pair, found.registered.quality, cells.xy)
     measured = measure_nuclei(pair, cells, seen, error, found.step, options, stages)
-    nuclei = place(found, cells, error, measured)
+    nuclei = _place(found, cells, error, measured)
     pixels = {name: found.channels[name].pixels for name in options.markers}
     cuts = thresholds(nuclei, pixels, options, found.size_um)
-    overlaps = count_overlaps(found, cells, seen, cuts, options)
+    overlaps = _count_overlaps(found, cells, seen, cuts, options)
     columns = label_columns(nuclei, cuts, options, found.nuclear, overlaps)
     columns |= {
         "registration_error_um": error.astype(np.float32),
@@ -80,7 +80,7 @@ def label(found: Found, options: BuildOptions, stages: Stages) -> dict[str, int]
         {name: threshold.surface for name, threshold in cuts.items()},
         found.step,
     )
-    about = describe(found, options, cuts)
+    about = _describe(found, options, cuts)
 
     def make(path: Path) -> None:
         with bar("label") as progress:
@@ -91,7 +91,7 @@ def label(found: Found, options: BuildOptions, stages: Stages) -> dict[str, int]
     return finish(options, aligned, labelled, stages, found.registered.verdict, warnings)
 
 
-def place(
+def _place(
     found: Found, cells: CellTable, error_um: NDArray[np.float64], measured: Measured
 ) -> Nuclei:
     """The nuclei as labels see them; those off the IF slide are flagged."""
@@ -105,7 +105,7 @@ def place(
     )
 
 
-def count_overlaps(
+def _count_overlaps(
     found: Found,
     cells: CellTable,
     seen: dict[str, Signal],
@@ -137,7 +137,7 @@ def count_overlaps(
     return out
 
 
-def describe(found: Found, options: BuildOptions, cuts: dict[str, Threshold]) -> dict[str, Any]:
+def _describe(found: Found, options: BuildOptions, cuts: dict[str, Threshold]) -> dict[str, Any]:
     """What the file says of how it was made."""
     pair, registration = found.pair, found.registered.registration
     return {

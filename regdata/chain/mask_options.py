@@ -9,7 +9,7 @@ from regdata.chain.options import LabelOptions
 from regdata.errors import RegdataError
 from regdata.names import RESERVED
 
-SEGPATH_MPP = 0.22
+_SEGPATH_MPP = 0.22
 """µm per pixel of SegPath's images."""
 _NO_INTENSITIES = ("thresholds", "certain")
 
@@ -107,7 +107,7 @@ class SegPathOptions(MaskedOptions):
     segpath: Path
     antigen: str | None = None
     positive: str | None = None
-    he_mpp: float = Field(SEGPATH_MPP, gt=0)
+    he_mpp: float = Field(_SEGPATH_MPP, gt=0)
 
     @field_validator("positive")
     @classmethod

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from regdata.errors import RegdataError
 from regdata.names import RESERVED, quoted
 
-COMPARTMENTS = ("nucleus", "ring")
+_COMPARTMENTS = ("nucleus", "ring")
 AUTO = "auto"
 
 
@@ -108,9 +108,9 @@ class LabelOptions(BaseModel):
                 f"{self.overlap:g} that makes a nucleus positive; pass a smaller --ambiguous"
             )
         for marker, part in self.compartments.items():
-            if part not in COMPARTMENTS:
+            if part not in _COMPARTMENTS:
                 raise RegdataError(
-                    f"--compartment {marker}={part}: expected {' or '.join(COMPARTMENTS)}"
+                    f"--compartment {marker}={part}: expected {' or '.join(_COMPARTMENTS)}"
                 )
         return self
 

@@ -75,14 +75,14 @@ def evaluate(
         if "warning" in result:
             click.echo(f"Warning: {name}: {result['warning']}", err=True)
     if folder is not None:
-        paths = write_folder(folder, found, classifier, source_of(sources), presets)
+        paths = write_folder(folder, found, classifier, _source_of(sources), presets)
         click.echo(f"{paths[-1]}: open it in a browser")
     elif output is not None:
         write_json(output, {"classifier": str(classifier), **found.scores.to_dict()})
         click.echo(f"{output}: scores written")
 
 
-def source_of(sources: dict[str, Any]) -> str:
+def _source_of(sources: dict[str, Any]) -> str:
     """What the annotated set is called: the options that named it."""
     name = sources.get("named") or next(
         str(sources[key]) for key in ("nucls", "points", "geojson") if sources.get(key)

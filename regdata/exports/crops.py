@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Ints
 from regdata.cells import Rows
 from regdata.exports.masks import filled, pixel_indices
 from regdata.exports.slide import RecordedSlide
@@ -21,8 +22,7 @@ from regdata.exports.split import held_out
 from regdata.files import Progress
 from regdata.slides import Slide
 
-TRAIN, TEST = "train", "test"
-Ints = NDArray[np.int64]
+_TRAIN, TEST = "train", "test"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class CropPlan:
     def parts(self) -> list[str]:
         """Per crop the part it is in."""
         first = [self.nuclei.row[members[0]] for members in self.members]
-        return [TEST if name in self.test else TRAIN for name in self.source.group[first]]
+        return [TEST if name in self.test else _TRAIN for name in self.source.group[first]]
 
     def crops(self, progress: Progress) -> Iterator[Crop]:
         """The crops, read one after the other; a slide is open only while it is read."""

@@ -15,12 +15,12 @@ from regdata.files import Progress, replacing
 _DIGITS = 6  # of a measurement; single precision has no more
 
 
-def measurements(obs: pd.DataFrame) -> list[str]:
+def _measurements(obs: pd.DataFrame) -> list[str]:
     """The numeric columns of each row as a JSON object; what is missing is left out.
 
     Examples
     --------
-    >>> measurements(pd.DataFrame({"area_um2": [40.5, np.nan], "label": ["a", "b"]}))
+    >>> _measurements(pd.DataFrame({"area_um2": [40.5, np.nan], "label": ["a", "b"]}))
     ['{"area_um2": 40.5}', '{}']
     """
     columns = [
@@ -65,7 +65,7 @@ def _write(file: TextIO, source: Source, kinds: list[str], progress: Progress) -
     done, separator = 0, ""
     file.write('{"type":"FeatureCollection","features":[')
     for cells, obs, rows in source.portions():
-        numbers = zip(source.labels[rows].tolist(), measurements(obs), strict=True)
+        numbers = zip(source.labels[rows].tolist(), _measurements(obs), strict=True)
         for i, (label, measured) in enumerate(numbers):
             contour = cells.contour(i).astype(np.float64)
             ring = np.round(np.vstack([contour, contour[:1]]), 2).tolist()

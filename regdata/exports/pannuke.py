@@ -17,7 +17,7 @@ from regdata.files import Progress
 _CLASSES = 5  # of PanNuke; its readers take channel 5 for background
 
 
-def class_masks(
+def _class_masks(
     instances: NDArray[np.int32], classes: NDArray[np.int64], count: int
 ) -> NDArray[np.uint16]:
     """Instances split by class, and background.
@@ -40,7 +40,7 @@ def class_masks(
 
     Examples
     --------
-    >>> class_masks(np.array([[0, 1, 2]]), np.array([1, 0]), 2)[0, :, [0, 1, 5]].tolist()
+    >>> _class_masks(np.array([[0, 1, 2]]), np.array([1, 0]), 2)[0, :, [0, 1, 5]].tolist()
     [[0, 0, 2], [0, 1, 0], [1, 0, 0]]
     """
     channels = max(count, _CLASSES)
@@ -76,7 +76,7 @@ def write_pannuke(folder: Path, plan: CropPlan, tissue: str, progress: Progress)
         images, masks = arrays[crop.part]
         k = len(names[crop.part])
         images[k] = crop.image
-        masks[k] = class_masks(crop.instances(), crop.classes, len(classes))
+        masks[k] = _class_masks(crop.instances(), crop.classes, len(classes))
         names[crop.part].append(crop.name)
     for part, (images, masks) in arrays.items():
         images.flush()

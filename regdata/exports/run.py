@@ -17,7 +17,7 @@ from regdata.exports.spatialdata import write_spatialdata
 from regdata.exports.tables import write_clam, write_parquet
 from regdata.files import Progress, silent
 
-FORMATS = ("geojson", "coco", "cellvit", "pannuke", "parquet", "spatialdata", "clam")
+_FORMATS = ("geojson", "coco", "cellvit", "pannuke", "parquet", "spatialdata", "clam")
 _TRAINING = ("coco", "cellvit", "pannuke")
 _SUFFIXES = {
     "geojson": (".geojson", ".geojson.gz"),
@@ -39,7 +39,7 @@ class ExportOptions:
     output
         The file or folder to write.
     format
-        One of `FORMATS`.
+        One of `_FORMATS`.
     crop
         Pixels of a crop; None: 256, and for COCO the whole slide.
     crop_mpp
@@ -81,8 +81,8 @@ class ExportOptions:
         RegdataError
             An unknown format, a name that does not end as the format's do, or a bad number.
         """
-        if self.format not in FORMATS:
-            raise RegdataError(f"expected a format of {', '.join(FORMATS)}, got {self.format}")
+        if self.format not in _FORMATS:
+            raise RegdataError(f"expected a format of {', '.join(_FORMATS)}, got {self.format}")
         whole = self.format == "coco" and not self.crops
         endings = _SUFFIXES.get(self.format, (".json",) if whole else ())
         if endings and not self.output.name.endswith(endings):

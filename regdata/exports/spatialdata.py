@@ -17,7 +17,7 @@ from regdata.exports.slide import RecordedSlide
 from regdata.exports.source import Source
 from regdata.files import Progress
 
-SHAPES, TABLE = "nuclei", "cells"
+_SHAPES, _TABLE = "nuclei", "cells"
 _REGION, _INSTANCE = "region", "cell_id"
 
 
@@ -48,9 +48,9 @@ def write_spatialdata(path: Path, source: Source, he: RecordedSlide, progress: P
         systems["um"] = transformations.Scale([he.mpp, he.mpp], axes=("x", "y"))
     shapes = models.ShapesModel.parse(_frame(cells, rows), transformations=systems)
     table = models.TableModel.parse(
-        _table(cells, obs, rows), region=SHAPES, region_key=_REGION, instance_key=_INSTANCE
+        _table(cells, obs, rows), region=_SHAPES, region_key=_REGION, instance_key=_INSTANCE
     )
-    store = spatialdata.SpatialData(shapes={SHAPES: shapes}, tables={TABLE: table})
+    store = spatialdata.SpatialData(shapes={_SHAPES: shapes}, tables={_TABLE: table})
     progress(0.6)
     store.write(path)
 
@@ -78,7 +78,7 @@ def _frame(cells: CellTable, rows: NDArray[np.int64]) -> Any:
 
 def _table(cells: CellTable, obs: pd.DataFrame, rows: NDArray[np.int64]) -> AnnData:
     named = obs.copy()
-    named[_REGION] = pd.Categorical.from_codes(np.zeros(len(obs), int), [SHAPES])
+    named[_REGION] = pd.Categorical.from_codes(np.zeros(len(obs), int), [_SHAPES])
     named[_INSTANCE] = rows
     var = pd.DataFrame(index=[f"token_{i}" for i in range(cells.tokens.shape[1])])
     return AnnData(cells.tokens.astype(np.float32), named, var, obsm={"spatial": cells.xy})

@@ -15,7 +15,7 @@ from regdata.exports.slide import RecordedSlide
 from regdata.exports.source import Source
 from regdata.files import Progress, replacing
 
-PATCH_UM = 16.0
+_PATCH_UM = 16.0
 """Side of the patch around a nucleus in files of CLAM."""
 
 
@@ -60,7 +60,7 @@ def _columns(pyarrow: Any, cells: CellTable, obs: pd.DataFrame, tokens: bool) ->
     return columns
 
 
-def patch_corners(
+def _patch_corners(
     xy: NDArray[np.float64], side: int, size: tuple[int, int] | None
 ) -> NDArray[np.int64]:
     """(N, 2) top-left corners of square patches around points, kept on the slide.
@@ -76,7 +76,7 @@ def patch_corners(
 
     Examples
     --------
-    >>> patch_corners(np.array([[50.2, 3.0]]), 64, (100, 80)).tolist()
+    >>> _patch_corners(np.array([[50.2, 3.0]]), 64, (100, 80)).tolist()
     [[18, 0]]
     """
     last = np.array(size) - side if size else np.iinfo(np.int64).max
@@ -90,7 +90,7 @@ def write_clam(path: Path, source: Source, he: RecordedSlide, progress: Progress
     `labels` are numbers of the names in its attribute `classes`.
     """
     name = source.one_slide("a file of CLAM")
-    side = round(PATCH_UM / he.known_mpp(source.path))
+    side = round(_PATCH_UM / he.known_mpp(source.path))
     rows = len(source)
     done = 0
     with replacing(path) as part, h5py.File(part, "w") as file:
@@ -107,7 +107,7 @@ def write_clam(path: Path, source: Source, he: RecordedSlide, progress: Progress
                 file.create_dataset("features", (rows, width), np.float32, chunks=chunk)
             here = slice(done, done + len(cells))
             file["features"][here] = cells.tokens
-            coords[here] = patch_corners(cells.xy, side, he.size)
+            coords[here] = _patch_corners(cells.xy, side, he.size)
             labels[here] = source.labels[numbers]
             xy[here] = cells.xy
             done += len(cells)

@@ -2,12 +2,11 @@ from .build_page import load_build, write_report
 from .charts import intensities, short, ticks
 from .gallery import CROP_UM, Window, allot, sample
 from .html import box, css, facts, figure, grid, heading, jpeg_uri, page, paragraph, table
-from .pictures import RGB, Picture, caption, checkerboard, draw_cells, mark_mask, overlay, write_png
+from .pictures import Picture, caption, checkerboard, draw_cells, mark_mask, overlay, write_png
 from .qc import Aligned, count_labels, look, write_pictures
 
 __all__ = [
     "CROP_UM",
-    "RGB",
     "Aligned",
     "Picture",
     "Window",

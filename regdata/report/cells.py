@@ -6,6 +6,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import RGB
 from regdata.files import Progress, silent
 from regdata.names import NEGATIVE, UNKNOWN
 from regdata.report.charts import short
@@ -19,7 +20,7 @@ from regdata.report.gallery import (
     sample,
     stained,
 )
-from regdata.report.html import RGB, grid, heading, paragraph
+from regdata.report.html import grid, heading, paragraph
 
 _MOST = 720  # nuclei on a page, so that it stays light with many classes
 _PANELS = 3  # markers shown of a class
@@ -121,7 +122,7 @@ def _caption(build: Build, index: int, name: str) -> Iterator[str]:
         yield str(build.obs["reason"].iloc[index])
     chance = float(build.classes[name].chance[index])
     error = float(build.numbers("registration_error_um")[index])
-    told = [f"P {rounded(chance)}"] if np.isfinite(chance) else []
+    told = [f"P {_rounded(chance)}"] if np.isfinite(chance) else []
     if build.verdict is not None:
         told.append(f"error {error:.1f} µm" if np.isfinite(error) else "error not known")
     if told:
@@ -132,12 +133,12 @@ def _caption(build: Build, index: int, name: str) -> Iterator[str]:
     yield f"overlap {', '.join(texts)}"
 
 
-def rounded(chance: float) -> str:
+def _rounded(chance: float) -> str:
     """A probability in two digits that never claims to be sure.
 
     Examples
     --------
-    >>> rounded(0.456), rounded(0.9991), rounded(0.0)
+    >>> _rounded(0.456), rounded(0.9991), rounded(0.0)
     ('0.46', '>0.99', '<0.01')
     """
     return ">0.99" if chance > 0.99 else "<0.01" if chance < 0.01 else f"{chance:.2f}"

@@ -13,7 +13,7 @@ from regdata.cells import CellTable, colour
 from regdata.names import NEGATIVE, UNKNOWN
 from regdata.report.qc import Aligned, Look
 
-UNKNOWN_COLOUR = (30, 30, 30)
+_UNKNOWN_COLOUR = (30, 30, 30)
 
 
 class Judgement(Protocol):
@@ -168,7 +168,7 @@ class Build:
     def colour_of(self, label: str) -> tuple[int, int, int]:
         """RGB, as the pictures have it."""
         names = [NEGATIVE, *self.classes]
-        return colour(names.index(label)) if label in names else UNKNOWN_COLOUR
+        return colour(names.index(label)) if label in names else _UNKNOWN_COLOUR
 
 
 def options_of(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,8 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import RGB, Floats
 from regdata.report.html import jpeg_uri
-
-RGB = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 
 CROP_UM = 24.0
 """Side of a crop."""

@@ -6,11 +6,9 @@ from html import escape
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from regdata.arrays import RGB
 from regdata.errors import RegdataError
-
-RGB = NDArray[np.uint8]
 
 _QUALITY = 85
 _STYLE = """

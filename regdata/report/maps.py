@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-RGB = NDArray[np.uint8]
-Floats = NDArray[np.float64]
+from regdata.arrays import RGB, Floats
 
 _LONGEST, _SHORTEST = 800, 480  # pixels of the longer side
 _TILE_UM, _MOST_TILES = 100.0, 200

@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import RGB
 from regdata.cells import CellTable, colour
 from regdata.errors import RegdataError
 from regdata.files import replacing
 from regdata.slides import hematoxylin
-
-RGB = NDArray[np.uint8]
 
 
 def stretch(image: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -8,17 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import RGB
 from regdata.cells import CellTable, concatenate, iterate_cells, label_index
 from regdata.names import UNKNOWN
-from regdata.report.pictures import (
-    RGB,
-    caption,
-    checkerboard,
-    draw_cells,
-    mark_mask,
-    overlay,
-    write_png,
-)
+from regdata.report.pictures import caption, checkerboard, draw_cells, mark_mask, overlay, write_png
 from regdata.slides import Slide
 
 _OVERVIEW = 1600  # pixels a side of the overview

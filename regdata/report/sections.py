@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from regdata.arrays import RGB
 from regdata.names import NEGATIVE, UNKNOWN
 from regdata.report.contents import Build
 from regdata.report.html import box, css, facts, grid, heading, paragraph, picture, table
 from regdata.report.maps import bar_um, smaller, with_bar
-from regdata.report.pictures import RGB, overlay, stretch
+from regdata.report.pictures import overlay, stretch
 
 _THUMB, _DETAIL = 760, 600  # pixels a side
 
@@ -43,7 +44,7 @@ def headline(build: Build) -> Iterator[str]:
         numbers.append((f"{count:,}", f"{name}{share}", css(build.colour_of(name))))
     yield facts(numbers)
     yield _verdict(build)
-    warnings = [*build.warnings, *doubts_of_counts(build)]
+    warnings = [*build.warnings, *_doubts_of_counts(build)]
     if warnings:
         yield box("warn", "Before trusting the labels", warnings)
 
@@ -61,7 +62,7 @@ def _verdict(build: Build) -> str:
     return box("good" if found.status == "accept" else "warn", text, found.reasons)
 
 
-def doubts_of_counts(build: Build) -> list[str]:
+def _doubts_of_counts(build: Build) -> list[str]:
     """What the numbers of labels give reason to doubt."""
     labels, out = build.labels, []
     unknown = build.unknown.mean() if len(labels) else 0.0

@@ -18,7 +18,7 @@ from regdata.cellvit.networks import (
     has_regression,
 )
 
-WIDTH = 80
+_WIDTH = 80
 """Columns of the longest line, where words allow."""
 Row = tuple[str, object]
 
@@ -177,7 +177,7 @@ def _paragraphs(rows: Iterable[Row]) -> str:
 def _wrapped(head: str, text: str, indent: int) -> str:
     return textwrap.fill(
         text,
-        WIDTH - 2,
+        _WIDTH - 2,
         initial_indent=head,
         subsequent_indent=" " * indent,
         break_long_words=False,

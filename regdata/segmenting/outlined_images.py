@@ -16,7 +16,7 @@ from regdata.eval.metrics import match_points
 from regdata.files import Progress, silent
 from regdata.names import UNKNOWN
 
-RADIUS_UM = 3.0
+_RADIUS_UM = 3.0
 
 
 def label_images(
@@ -66,7 +66,7 @@ def label_images(
         for k, path in enumerate(images, 1):
             image = load_nuclei(path)
             _, cells = detect_at(model, image.rgb, mpp)
-            label = labels[kinds_of_cells(image, cells.xy, RADIUS_UM / mpp)]
+            label = labels[_kinds_of_cells(image, cells.xy, _RADIUS_UM / mpp)]
             out.append(cells, {"slide": image.name, "patient": image.name, "label": label})
             for name, number in zip(*np.unique(label, return_counts=True), strict=True):
                 found[str(name)] += int(number)
@@ -85,7 +85,7 @@ def _own_names(model: Model, count: int) -> tuple[str, ...]:
     return own if len(own) == count else tuple(map(str, range(1, count + 1)))
 
 
-def kinds_of_cells(
+def _kinds_of_cells(
     image: AnnotatedNuclei, xy: NDArray[np.float64], radius: float
 ) -> NDArray[np.int64]:
     """(N,) number of the class of the annotated nucleus each cell is paired with, 0 for none.

@@ -15,7 +15,7 @@ from regdata.slides import Box
 
 COARSE = 4
 """Full-resolution pixels per pixel of a coarse map."""
-FAR = 1e4
+_FAR = 1e4
 """Distance where there is no border to be near to, in coarse pixels."""
 
 
@@ -43,5 +43,5 @@ def signed_distance(mask: NDArray[np.bool_]) -> Plane:
     inside = mask.astype(np.uint8)
     far = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     far = far - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    far = np.clip(far, -FAR, FAR)  # infinite where there is no border
+    far = np.clip(far, -_FAR, _FAR)  # infinite where there is no border
     return np.asarray(cv2.GaussianBlur(far, (0, 0), 1.0) * COARSE, np.float32)

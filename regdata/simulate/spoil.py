@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Points
 from regdata.simulate.settings import RestainSettings
 from regdata.slides import Box
 
@@ -22,8 +23,6 @@ _WIDTH_UM = 40.0  # of a fold
 _LENGTH = 0.6  # of a fold, in longest sides of the IF
 _BESIDE_UM = 1.5 * _WIDTH_UM  # how far away the tissue comes from that lies on top
 _ROWS = 1024  # rows of nuclei measured at once
-
-Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

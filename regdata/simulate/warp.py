@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Points
 from regdata.errors import RegdataError
 
-Points = NDArray[np.float64]
 _WAVES = 6
 _CLOSE_UM = 1e-5
 _ROUNDS = 60

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Bools
 from regdata.slides.slide import Slide
 from regdata.slides.thresholds import otsu
 
-Mask = NDArray[np.bool_]
 _MASK_UM, _LONGEST = 4.0, 2048  # µm per mask pixel; most pixels a side
 _GLASS, _STAINED = 0.04, 0.07  # colour (OD) glass stays below, and one that only stain reaches
 _DARK = 16  # added to every pixel, so that a grey level more or less is no colour in black ink
@@ -23,14 +23,14 @@ _SPARSE = 0.01  # share above which small pieces alone are tissue: fat, thin wal
 _TWO_HUMPS = 0.75  # share of variance between the classes; a flat histogram has exactly this
 
 
-def he_tissue(he: Slide) -> Mask:
+def he_tissue(he: Slide) -> Bools:
     """Tissue of an H&E slide, (h, w) over the whole slide; see `stained_tissue`."""
     downsample, mpp = _coarse(he, "--he-mpp")
     rgb = he.overview(downsample).transpose(1, 2, 0)
     return stained_tissue(np.ascontiguousarray(rgb), mpp)
 
 
-def if_tissue(if_: Slide, dapi: int) -> Mask:
+def if_tissue(if_: Slide, dapi: int) -> Bools:
     """Tissue of an IF slide, (h, w) over the whole slide; see `nuclear_tissue`.
 
     Parameters
@@ -44,7 +44,7 @@ def if_tissue(if_: Slide, dapi: int) -> Mask:
     return nuclear_tissue(if_.overview(downsample, (dapi,))[0], mpp)
 
 
-def stained_tissue(rgb: NDArray[np.uint8], mpp: float) -> Mask:
+def stained_tissue(rgb: NDArray[np.uint8], mpp: float) -> Bools:
     """Tissue of an H&E overview: Otsu on how coloured a pixel is, in optical density.
 
     Colour (largest minus smallest optical density of R, G, B) is the same whatever the
@@ -80,7 +80,7 @@ def stained_tissue(rgb: NDArray[np.uint8], mpp: float) -> Mask:
     return _cleaned(colour > min(max(threshold, _GLASS), _STAINED), mpp)
 
 
-def nuclear_tissue(dapi: NDArray[Any], mpp: float) -> Mask:
+def nuclear_tissue(dapi: NDArray[Any], mpp: float) -> Bools:
     """Tissue of an immunofluorescence overview: Otsu on the log of the smoothed DAPI.
 
     When the histogram has one hump only there is no glass in view and all of it is tissue; a
@@ -130,7 +130,7 @@ def _blurred(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
 
 
-def _cleaned(mask: Mask, mpp: float) -> Mask:
+def _cleaned(mask: Bools, mpp: float) -> Bools:
     """Bridge small gaps, drop small pieces unless all are small, and fill small holes."""
     image = mask.astype(np.uint8)
     radius = round(_CLOSE_UM / mpp)
@@ -145,9 +145,9 @@ def _cleaned(mask: Mask, mpp: float) -> Mask:
     return ~_without_small(~pieces, smallest)
 
 
-def _without_small(mask: Mask, smallest: float) -> Mask:
+def _without_small(mask: Bools, smallest: float) -> Bools:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest
     keep[0] = False
-    kept: Mask = keep[labels]
+    kept: Bools = keep[labels]
     return kept

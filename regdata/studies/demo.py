@@ -22,7 +22,7 @@ from regdata.studies.demo_page import write_page
 from regdata.train.tokens import train_classifier
 from regdata.transforms import Transform
 
-MPP = 0.25
+_MPP = 0.25
 _TEST = 1024  # pixels a side of a test image
 _RADIUS_UM = 3.75
 _NAMES = {"he.ome.tif", "if.ome.tif", "demo.json"}
@@ -117,10 +117,10 @@ def prepare(folder: Path, size: int, seed: int) -> DemoTruth:
             tissue.rgb, tissue.instances, is_lymphocyte(tissue), RestainSettings(), seed
         )
         progress(0.7)
-        write_ome_tiff(folder / "he.ome.tif", tissue.rgb, MPP, jpeg=True)
+        write_ome_tiff(folder / "he.ome.tif", tissue.rgb, _MPP, jpeg=True)
         write_ome_tiff(folder / "if.ome.tif", restained.image, restained.mpp, restained.channels)
         truth = true_nuclei(tissue, restained)
-        write_truth(folder, truth)
+        _write_truth(folder, truth)
         write_test_images(folder / "test", seed + 1000)
     write_json(note, {"key": key, "size": size, "seed": seed})
     return truth
@@ -142,17 +142,17 @@ def true_nuclei(tissue: Tissue, restained: Restained) -> DemoTruth:
     """The truth of a simulated pair."""
     xy = centroids(tissue.instances)
     kinds = np.array(KINDS)[tissue.kinds]
-    return DemoTruth(xy, kinds, restained.marked, restained.he_to_if.points(xy * MPP))
+    return DemoTruth(xy, kinds, restained.marked, restained.he_to_if.points(xy * _MPP))
 
 
-def write_truth(folder: Path, truth: DemoTruth) -> None:
+def _write_truth(folder: Path, truth: DemoTruth) -> None:
     """Keep the truth beside the slides."""
     with replacing(folder / "truth.npz") as part, part.open("wb") as file:
         np.savez_compressed(file, **asdict(truth))
 
 
 def read_truth(folder: Path) -> DemoTruth:
-    """Read back what `write_truth` wrote."""
+    """Read back what `_write_truth` wrote."""
     with np.load(folder / "truth.npz") as stored:
         return DemoTruth(**{name: stored[name] for name in stored.files})
 
@@ -180,7 +180,7 @@ def write_test_images(folder: Path, seed: int) -> None:
 def registration_error(dataset: CellDataset, truth: DemoTruth) -> dict[str, float]:
     """Distance between where nuclei were mapped and where they truly are, µm."""
     he_to_if = Transform.from_dict(dataset.about["transform"]["steps"])
-    mapped = he_to_if.points(truth.xy * MPP)
+    mapped = he_to_if.points(truth.xy * _MPP)
     error = np.linalg.norm(mapped - truth.in_if_um, axis=1)
     return {"median": float(np.median(error)), "p90": float(np.percentile(error, 90))}
 
@@ -189,4 +189,4 @@ def judge_labels(dataset: CellDataset, truth: DemoTruth) -> Any:
     """Detection and labels against the truth."""
     label = dataset.labels
     found, true = (dataset.cells.xy, label == 1), (truth.xy, truth.positive)
-    return agreement(*found, *true, _RADIUS_UM / MPP, label >= 0)
+    return agreement(*found, *true, _RADIUS_UM / _MPP, label >= 0)

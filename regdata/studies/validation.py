@@ -37,7 +37,7 @@ from regdata.files import Progress, silent
 from regdata.studies.validation_legacy import Classified, legacy_scores
 from regdata.train.tokens import FitSettings, Split, TrainingCells, fit_classifier, train_classifier
 
-FOLDS = 5
+_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _folds(groups: Sequence[str], least: int) -> NDArray[np.int64]:
             f"expected images of {least} slides or more to train experts' heads on, found "
             f"{len(names)}"
         )
-    filled = np.zeros(min(FOLDS, len(names)))
+    filled = np.zeros(min(_FOLDS, len(names)))
     fold = np.zeros(len(names), np.int64)
     for group in np.argsort(-sizes, kind="stable"):  # the largest first, into the emptiest
         fold[group] = filled.argmin()

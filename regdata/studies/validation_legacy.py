@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regdata.eval.conventions import score_points
 
-RADIUS_PX = 15.0
+_RADIUS_PX = 15.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def legacy_scores(
                     annotated[annotated[:, 3] >= 0],
                     np.concatenate(found),
                     "legacy-overlay",
-                    radius=RADIUS_PX,
+                    radius=_RADIUS_PX,
                     slides=slides,
                     n_images=len(truth),
                     classes=list(range(len(names))),

@@ -13,9 +13,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from regdata.arrays import Points
 from regdata.errors import RegdataError
-
-Points = NDArray[np.float64]
 
 _CLOSE_UM = 1e-5  # of the last step of an inverse; steps shrink quadratically
 _MARGIN = 32  # samples

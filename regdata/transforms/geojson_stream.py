@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from regdata.transforms.transform import Points
+from regdata.arrays import Points
 
 _AT_ONCE = 500  # features whose points are mapped together
 _DEEPEST = 4  # positions of a MultiPolygon lie in lists in lists in lists

@@ -20,7 +20,7 @@ from regdata.files import replacing
 from regdata.transforms.displacement import Displacement
 from regdata.transforms.transform import Affine, Matrix, Transform
 
-sitk: Any = SimpleITK  # its functions carry no types
+_sitk: Any = SimpleITK  # its functions carry no types
 
 SUFFIXES = (".tfm", ".txt", ".h5", ".hdf5")
 
@@ -53,17 +53,17 @@ def write_itk(
     if not (0 < spacing_um < np.inf and min(size_um) > 0 and np.isfinite(size_um).all()):
         raise RegdataError(f"expected a size and a spacing in µm, came {size_um}, {spacing_um}")
     matrix = _affine_part(transform)
-    itk = sitk.AffineTransform(2)
+    itk = _sitk.AffineTransform(2)
     itk.SetMatrix(matrix[:2, :2].ravel().tolist())
     itk.SetTranslation(matrix[:2, 2].tolist())
     if not transform.is_affine:
         rest = transform.then(Transform.affine(matrix).inverse())
         # the transform that was added last is applied first
-        itk = sitk.CompositeTransform([itk, _sampled(rest, size_um, spacing_um)])
+        itk = _sitk.CompositeTransform([itk, _sampled(rest, size_um, spacing_um)])
     with replacing(path) as part:
         named = part.with_name(part.name + path.suffix)  # ITK goes by the suffix
         try:
-            sitk.WriteTransform(itk, str(named))
+            _sitk.WriteTransform(itk, str(named))
             named.replace(part)
         except RuntimeError as error:
             raise RegdataError(f"cannot write {path}: {_reason(error)}") from error
@@ -92,7 +92,7 @@ def read_itk(path: Path) -> Transform:
     if not path.is_file():
         raise RegdataError(f"{path}: no such file; expected a transform of ITK")
     try:
-        found = sitk.ReadTransform(str(path))
+        found = _sitk.ReadTransform(str(path))
     except RuntimeError as error:
         raise RegdataError(
             f"{path} is no transform that ITK can read: {_reason(error)}; expected one in "
@@ -120,9 +120,9 @@ def _sampled(transform: Transform, size_um: tuple[float, float], spacing: float)
         y, x = np.mgrid[top : min(top + _BAND, rows), :cols] * spacing
         nodes = np.stack([x, y], axis=2)
         field[top : top + _BAND] = transform.points(nodes) - nodes
-    image = sitk.GetImageFromArray(field, isVector=True)
+    image = _sitk.GetImageFromArray(field, isVector=True)
     image.SetSpacing((spacing, spacing))
-    return sitk.DisplacementFieldTransform(image)
+    return _sitk.DisplacementFieldTransform(image)
 
 
 def _from_itk(itk: Any) -> Transform:
@@ -135,13 +135,13 @@ def _from_itk(itk: Any) -> Transform:
         return whole
     if name == "DisplacementFieldTransform":
         image = itk.GetDisplacementField()
-        samples = sitk.GetArrayFromImage(image).transpose(2, 0, 1)
+        samples = _sitk.GetArrayFromImage(image).transpose(2, 0, 1)
         return _on_grid(image, samples, Displacement.through)
     if name == "BSplineTransform":
         if itk.GetOrder() != 3:
             raise RegdataError(f"expected a cubic B-spline, came order {itk.GetOrder()}")
         images = itk.GetCoefficientImages()
-        control = np.stack([sitk.GetArrayFromImage(image) for image in images])
+        control = np.stack([_sitk.GetArrayFromImage(image) for image in images])
         return _on_grid(images[0], control, _controlled)
     if itk.IsLinear():
         return Transform.affine(_probed(itk))

@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Points
 from regdata.errors import RegdataError
-from regdata.transforms.transform import Points, Transform
+from regdata.transforms.transform import Transform
 
 _DELIMITERS = (",", ";", "\t")
 _CLEARLY = 0.5  # a mirrored fit must leave less than this share of the plain one's residual

@@ -6,11 +6,9 @@ out the same to the last bit in whatever region it is computed.
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.slides import Pixels
-
-Floats = NDArray[np.float64]
 
 
 def between_nodes(

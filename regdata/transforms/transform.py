@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Points
 from regdata.errors import RegdataError
 from regdata.transforms.displacement import Displacement
 
-Points = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 _FITTED = 32  # places a side at which the nearest affine map is fitted

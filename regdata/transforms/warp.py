@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from regdata.arrays import Points
 from regdata.slides import Box, Pixels, Slide
 from regdata.transforms.pull import between_nodes, pull
-from regdata.transforms.transform import Points, Transform
+from regdata.transforms.transform import Transform
 
 _BLOCK = 1024  # pixels a side warped at once
 _LEAST = 64  # a block this small is not divided, however much it needs

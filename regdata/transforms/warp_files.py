@@ -13,11 +13,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from regdata.arrays import Points
 from regdata.errors import RegdataError
 from regdata.files import Progress, replacing, silent
 from regdata.slides import RGB, STRIP, Box, Layout, Pixels, Slide, stream_ome_tiff, stream_ome_zarr
 from regdata.transforms.geojson_stream import mapped_geojson
-from regdata.transforms.transform import Points, Transform
+from regdata.transforms.transform import Transform
 from regdata.transforms.warp import warped
 
 _AT_ONCE = 50_000  # points mapped together

@@ -20,7 +20,7 @@ from regdata.transforms import Transform, fit_landmarks
 
 Score = Callable[[Transform], float]
 
-STAGES = ("rigid", "non_rigid", "micro")
+_STAGES = ("rigid", "non_rigid", "micro")
 _SPACING_UM = 16.0
 _MOST_POINTS = 2048  # a side
 _BRIDGE = Path(__file__).with_name("valis_bridge.py")
@@ -135,7 +135,7 @@ def _fetched(
         raise RegdataError(f"VALIS failed: {_reason(done)}; use another engine")
     try:
         with np.load(output) as arrays:
-            stages = {stage: arrays[stage] for stage in STAGES if stage in arrays}
+            stages = {stage: arrays[stage] for stage in _STAGES if stage in arrays}
             return stages, float(arrays["spacing"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RegdataError(f"VALIS wrote a damaged file ({error}); run it again") from error

@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from regdata.arrays import Floats, Plane
 from regdata.registration.bend.evidence import Evidence
 from regdata.registration.bend.outside_field import behind, detail_score, pulled_through, unfolded
 from regdata.registration.bend.spline_fit import PER_SPACING, Stiffness, fitted
-from regdata.registration.pose import Density, Plane, detail_um
+from regdata.registration.pose import Density, detail_um
 from regdata.transforms import Displacement, Transform
-
-Floats = NDArray[np.float64]
 
 _PEAK_UM = 20.0  # half the side of a peak of correlation; a second one beside it is the same
 _FLAT = 0.02  # contrast of density that is noise

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Plane
 from regdata.files import Progress, silent
 from regdata.registration.bend.evidence import Evidence, isotropic
 from regdata.registration.bend.flow import dense_flow
 from regdata.registration.bend.nuclear_map import NuclearMap
 from regdata.registration.bend.polish import polish_terms
 from regdata.registration.bend.spline_fit import PER_SPACING, Stiffness, fitted
-from regdata.registration.pose import Plane
 from regdata.slides import Box
 from regdata.transforms import Displacement, Transform
 

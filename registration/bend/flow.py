@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Plane
 from regdata.registration.bend.local import equalised, local_correlation
-from regdata.registration.pose import Plane
 
 _BACK_AND_FORTH = 1.0  # px; a way there and back this long says little
 _CONTRAST = 0.004  # variance of density at which contrast counts in full: a few pale nuclei

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from regdata.registration.pose import Plane
+from regdata.arrays import Plane
 
 _NOISE = 1e-5  # of the variance of density: keeps flat places flat
 _GAIN = 0.3, 5.0  # how much contrast is lowered or raised at most

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.registration.pose import Density, Plane, dapi_density, he_density
+from regdata.arrays import Plane
+from regdata.registration.pose import Density, dapi_density, he_density
 from regdata.slides import Box, Pixels, Slide, hematoxylin, resample
 
 _IN_MEMORY = 4096  # px a side; a map up to this is computed once and kept

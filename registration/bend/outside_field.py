@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from regdata.arrays import Plane
 from regdata.errors import RegdataError
-from regdata.registration.pose import Density, Matrix, Plane
+from regdata.registration.pose import Density, Matrix
 from regdata.transforms import Displacement, Transform
 
 _FEW = 1000  # pixels of tissue both slides show; fewer cannot be deformed

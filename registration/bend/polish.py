@@ -6,8 +6,8 @@ equations of the images themselves: along an edge a pixel says nothing, across i
 
 import numpy as np
 
+from regdata.arrays import Plane
 from regdata.registration.bend.local import window_mean
-from regdata.registration.pose import Plane
 
 _FLOOR = 0.02  # of density; the least difference that is taken to be noise
 _TOLERATED = 2.0  # times the typical local difference, from where a pixel counts for less

@@ -11,10 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.registration.bend.evidence import Evidence
 from regdata.transforms import Displacement
-
-Floats = NDArray[np.float64]
 
 PER_SPACING = 4  # cells along the distance of two control points
 _COARSEST = 6  # distances of control points along the shorter side, at least

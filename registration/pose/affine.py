@@ -16,7 +16,7 @@ from regdata.files import Progress, silent
 from regdata.registration.pose.density import Density, Matrix
 from regdata.registration.pose.similarity import correlation
 
-sitk: Any = SimpleITK  # its functions carry no types
+_sitk: Any = SimpleITK  # its functions carry no types
 _SEED = 1  # of the samples, so that a run can be repeated
 
 
@@ -67,10 +67,10 @@ def refined(
     array
         (3, 3), H&E to IF, µm; `start` when the two do not overlap.
     """
-    method = sitk.ImageRegistrationMethod()
+    method = _sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # sums of several threads differ from run to run
     method.SetMetricAsCorrelation()
-    method.SetInterpolator(sitk.sitkLinear)
+    method.SetInterpolator(_sitk.sitkLinear)
     _set_samples(method, fixed, descent.samples)
     method.SetShrinkFactorsPerLevel([1])
     method.SetSmoothingSigmasPerLevel([blur_um])
@@ -79,7 +79,7 @@ def refined(
         descent.first * fixed.mpp, descent.smallest * fixed.mpp, descent.iterations, 0.5, 1e-8
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    update = sitk.AffineTransform(2) if descent.affine else sitk.Similarity2DTransform()
+    update = _sitk.AffineTransform(2) if descent.affine else _sitk.Similarity2DTransform()
     update.SetCenter((fixed.size_um / 2).tolist())
     # the update acts on H&E points before `start` does, so that a mirrored start needs no care
     method.SetMovingInitialTransform(_to_itk(start))
@@ -128,16 +128,16 @@ def refined_in_steps(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep ITK from warning on standard error of poses without overlap: they are expected."""
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    before = _sitk.ProcessObject.GetGlobalWarningDisplay()
+    _sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield
     finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+        _sitk.ProcessObject.SetGlobalWarningDisplay(before)
 
 
 def _set_samples(method: Any, fixed: Density, samples: int) -> None:
-    mask = sitk.GetImageFromArray(fixed.tissue.astype(np.uint8))
+    mask = _sitk.GetImageFromArray(fixed.tissue.astype(np.uint8))
     mask.CopyInformation(_image(fixed))
     method.SetMetricFixedMask(mask)
     share = samples / max(1, int(fixed.tissue.sum()))
@@ -148,14 +148,14 @@ def _set_samples(method: Any, fixed: Density, samples: int) -> None:
 
 
 def _image(density: Density) -> Any:
-    image = sitk.GetImageFromArray(density.values)
+    image = _sitk.GetImageFromArray(density.values)
     image.SetSpacing((density.mpp, density.mpp))
     image.SetOrigin((density.mpp / 2, density.mpp / 2))
     return image
 
 
 def _to_itk(matrix: Matrix) -> Any:
-    transform = sitk.AffineTransform(2)
+    transform = _sitk.AffineTransform(2)
     transform.SetMatrix(matrix[:2, :2].ravel().tolist())
     transform.SetTranslation(matrix[:2, 2].tolist())
     return transform

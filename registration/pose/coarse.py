@@ -57,7 +57,7 @@ def coarse_poses(
     progress
         Called with the share done.
     """
-    mpp = middle_mpp(fixed, moving)
+    mpp = _middle_mpp(fixed, moving)
     fine = fixed.coarser(mpp), moving.coarser(mpp)
     rough = fixed.coarser(2 * mpp), moving.coarser(2 * mpp)
     band = detail_um(mpp)
@@ -107,7 +107,7 @@ def _clear(best: list[Pose | None]) -> bool:
     return first > max(score, times * other)
 
 
-def middle_mpp(fixed: Density, moving: Density) -> float:
+def _middle_mpp(fixed: Density, moving: Density) -> float:
     """µm per pixel at which features are matched and candidates scored."""
     shortest, longest = _fields(fixed, moving)
     wanted = min(_MIDDLE_UM, shortest / (2 * _SMALL_PX))
@@ -129,7 +129,7 @@ def _fields(fixed: Density, moving: Density) -> tuple[float, float]:
 def _candidates(fixed: Density, moving: Density, mirrored: bool) -> Iterator[Matrix]:
     mpp = _sweep_mpp(fixed, moving)
     yield from sweep(fixed.coarser(mpp), moving.coarser(mpp), mirrored, _KEEP)
-    mpp = middle_mpp(fixed, moving)
+    mpp = _middle_mpp(fixed, moving)
     matched = feature_pose(fixed.coarser(mpp), moving.coarser(mpp), mirrored)
     if matched is not None:
         yield matched

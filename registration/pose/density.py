@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Plane
 from regdata.errors import RegdataError
 from regdata.slides import Box, Pixels, Slide, hematoxylin, resample, stained_tissue
 
-Plane = NDArray[np.float32]
 Matrix = NDArray[np.float64]  # (3, 3), µm to µm unless said otherwise
 
 Stain = Literal["hematoxylin", "dab"]

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.registration.pose.density import Density, Matrix, Plane
+from regdata.arrays import Plane
+from regdata.registration.pose.density import Density, Matrix
 
 _DIRECTIONS = 12
 _RADII = (0.12, 0.20, 0.28, 0.35)  # of the smaller field, how far the null is shifted

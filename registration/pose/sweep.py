@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from regdata.registration.pose.density import Density, Matrix, Plane
+from regdata.arrays import Plane
+from regdata.registration.pose.density import Density, Matrix
 
 _STEP_DEG = 6.0
 _OVERLAP = 0.3  # least share of the smaller field that both must show

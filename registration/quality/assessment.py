@@ -8,10 +8,11 @@ Points are (x, y) Âµm on the H&E slide, corner origin; `he_to_if` maps them to Â
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.files import Progress, silent
 from regdata.registration.quality.correction import second_look
 from regdata.registration.quality.error import context, expected_error
-from regdata.registration.quality.measure import LEAST_TISSUE, Floats, Grid, Measures, measure
+from regdata.registration.quality.measure import LEAST_TISSUE, Grid, Measures, measure
 from regdata.registration.quality.table import STATUSES, TileQuality, write_quality
 from regdata.registration.quality.verdicts import Verdict, verdict
 from regdata.slides import Slide

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from regdata.arrays import Floats
 from regdata.registration.quality.neighbours import smoothed
-from regdata.registration.quality.table import Floats, TileQuality
+from regdata.registration.quality.table import TileQuality
 from regdata.transforms import Displacement, Transform
 
 _SURE = 0.8  # confidence below which a shift counts for nothing

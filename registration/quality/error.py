@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regdata.registration.quality.measure import Floats, Grid, Measures
+from regdata.arrays import Floats
+from regdata.registration.quality.measure import Grid, Measures
 from regdata.registration.quality.neighbours import consensus, disagreement, smoothed
 
 _MOST = 3.0  # neighbours beyond this many add nothing
@@ -110,7 +111,7 @@ def context(grid: Grid, measures: Measures) -> Context:
     )
 
 
-def chance_right(around: Context, constants: Constants = FITTED) -> Floats:
+def _chance_right(around: Context, constants: Constants = FITTED) -> Floats:
     """Chance that the shift of every tile is the right one, (N,)."""
     among = (
         constants.own * around.logit
@@ -127,7 +128,7 @@ def expected_error(
     measures: Measures, around: Context, constants: Constants = FITTED
 ) -> tuple[Floats, Floats]:
     """Expected length of the error, µm, and the chance that the shift is right; (N,) each."""
-    chance = chance_right(around, constants)
+    chance = _chance_right(around, constants)
     noise = np.where(np.isfinite(measures.sd_um), measures.sd_um, constants.lost)
     right = np.sqrt(around.length_um**2 + noise**2 + (constants.rough * around.rough_um) ** 2)
     neighbours = around.heard

@@ -14,16 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Bools, Floats
 from regdata.errors import RegdataError
 from regdata.files import Progress, silent
-from regdata.registration.quality.planes import Mask, Piece, Planes, open_planes
+from regdata.registration.quality.planes import Piece, Planes, open_planes
 from regdata.registration.quality.residual import NOTHING, Residual, correlations, peak
 from regdata.slides import Box, Slide, he_tissue
 from regdata.transforms import Transform
 
-Floats = NDArray[np.float64]
-
-REACH_UM = 10.0
+_REACH_UM = 10.0
 """Largest shift that is looked for; what lies further is the null."""
 _NULL_UM = (12.0, 16.0, 20.0)  # shifts of the null, each in eight directions
 _AROUND_UM = 22.0  # read around a tile, for the shifts
@@ -184,7 +183,7 @@ def _look(piece: Piece, across: slice, margin: int, mpp: float) -> _Looked:
     if min(spreads) == 0:
         return _Looked(NOTHING, 0.0, *spreads)
     surface = correlations(tile, moving, mpp, max(_NULL_UM))
-    found = peak(surface.within(REACH_UM))
+    found = peak(surface.within(_REACH_UM))
     null = _fisher(surface.at(_null_shifts()))
     null = null[np.isfinite(null)]
     if len(null) < 8:
@@ -209,7 +208,7 @@ def _null_shifts() -> Floats:
     return np.asarray(np.stack([np.cos(angle), np.sin(angle)], 1) * length[:, None], np.float64)
 
 
-def _share(tissue: Mask, grid: Grid, size_um: Floats) -> Floats:
+def _share(tissue: Bools, grid: Grid, size_um: Floats) -> Floats:
     """Share of tissue of every tile, (N,)."""
     per_um = np.array(tissue.shape[::-1]) / size_um
     corner = grid.centres_um - grid.tile_um / 2

@@ -6,16 +6,15 @@ Maps are (rows, columns, ...) of tiles; beyond the edge there are tiles of no we
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from regdata.arrays import Floats
 
 _RING = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 _ODD_UM = 2.0  # a shift this far from its neighbours counts half
 _LEAST_UM, _UNSURE_UM = 0.1, 3.0  # standard deviations: of the best shift, and of no shift
 
 
-def around(values: Floats) -> Floats:
+def _around(values: Floats) -> Floats:
     """The eight tiles around every tile, (8, rows, columns, ...); 0 beyond the edge."""
     rows, columns = values.shape[:2]
     wide = np.pad(values, ((1, 1), (1, 1), *[(0, 0)] * (values.ndim - 2)))
@@ -47,8 +46,8 @@ def consensus(shifts: Floats, weights: Floats) -> tuple[Floats, Floats]:
     >>> middle[1, 1].tolist(), float(count[1, 1]), float(count[0, 0])
     ([1.0, 0.0], 8.0, 3.0)
     """
-    weight = around(weights)
-    values = around(shifts)
+    weight = _around(weights)
+    values = _around(shifts)
     order = np.argsort(values, axis=0)
     ranked = np.take_along_axis(values, order, 0)
     summed = np.cumsum(np.take_along_axis(weight[..., None] + 0 * values, order, 0), 0)
@@ -60,8 +59,8 @@ def consensus(shifts: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 def disagreement(shifts: Floats, weights: Floats) -> Floats:
     """Root mean square distance of a tile's shift from the neighbours', (rows, columns)."""
-    apart = ((around(shifts) - shifts) ** 2).sum(-1)
-    weight = around(weights)
+    apart = ((_around(shifts) - shifts) ** 2).sum(-1)
+    weight = _around(weights)
     total = weight.sum(0)
     return np.asarray(np.sqrt((weight * apart).sum(0) / np.maximum(total, 1e-9)))
 
@@ -91,10 +90,10 @@ def smoothed(shifts: Floats, weights: Floats, sd_um: Floats) -> Floats:
     odd = ((shifts - middle) ** 2).sum(-1) / _ODD_UM**2 * np.minimum(count, 1)
     variance = np.maximum(np.where(np.isfinite(sd_um), sd_um, _UNSURE_UM), _LEAST_UM) ** 2
     own = weights / (1 + odd) / variance
-    weight, apart = around(weights), ((around(shifts) - middle) ** 2).sum(-1)
+    weight, apart = _around(weights), ((_around(shifts) - middle) ** 2).sum(-1)
     rough = (weight * apart).sum(0) / np.maximum(count, 1e-9) / 2  # along an axis
     far = np.array([y * y + x * x for y, x in _RING])[:, None, None]
-    beside = weight / (around(variance) + _LEAST_UM**2 + rough * far)
+    beside = weight / (_around(variance) + _LEAST_UM**2 + rough * far)
     total = own + beside.sum(0) + 1 / _UNSURE_UM**2
-    summed = own[..., None] * shifts + (beside[..., None] * around(shifts)).sum(0)
+    summed = own[..., None] * shifts + (beside[..., None] * _around(shifts)).sum(0)
     return np.asarray(summed / total[..., None])

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.registration.quality.table import Floats, TileQuality
-from regdata.report import RGB, Picture, caption, checkerboard, overlay, write_png
+from regdata.arrays import RGB, Floats
+from regdata.registration.quality.table import TileQuality
+from regdata.report import Picture, caption, checkerboard, overlay, write_png
 from regdata.slides import Slide
 from regdata.transforms import Transform, warped
 

@@ -7,11 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.registration.pose import FINEST_UM, Plane
+from regdata.arrays import Bools, Plane
+from regdata.registration.pose import FINEST_UM
 from regdata.slides import Box, Slide, hematoxylin
 from regdata.transforms import Transform, warped
-
-Mask = NDArray[np.bool_]
 
 _SAMPLES, _SAMPLE_PX = 48, 160  # places the scales are taken at, and pixels a side of one
 _LOW, _HIGH, _BACKGROUND = 1.0, 99.5, 5.0  # percentiles, as in registration
@@ -111,13 +110,13 @@ class Planes:
         dapi = self.seen.read((box.x, box.y), (box.w, box.h))[0]
         return hematoxylin(rgb), np.nan_to_num(dapi.astype(np.float32))
 
-    def _on_he(self, box: Box) -> Mask:
+    def _on_he(self, box: Box) -> Bools:
         size = np.array(self.he.size) * self.he.known_mpp("--he-mpp") / self.mpp
         x, y = box.x + np.arange(box.w) + 0.5, box.y + np.arange(box.h) + 0.5
-        inside: Mask = np.logical_and.outer((y > 0) & (y < size[1]), (x > 0) & (x < size[0]))
+        inside: Bools = np.logical_and.outer((y > 0) & (y < size[1]), (x > 0) & (x < size[0]))
         return inside
 
-    def _on_if(self, box: Box) -> Mask:
+    def _on_if(self, box: Box) -> Bools:
         step = max(1, round(_NODE_UM / self.mpp))
         x = (box.x + np.arange(0, box.w + step, step) + 0.5) * self.mpp
         y = (box.y + np.arange(0, box.h + step, step) + 0.5) * self.mpp
@@ -126,7 +125,7 @@ class Planes:
         return np.kron(inside, np.ones((step, step), np.bool_))[: box.h, : box.w]
 
 
-def open_planes(he: Slide, if_: Slide, dapi: int, he_to_if: Transform, tissue: Mask) -> Planes:
+def open_planes(he: Slide, if_: Slide, dapi: int, he_to_if: Transform, tissue: Bools) -> Planes:
     """Look at a pair of slides; their scales are taken once, in tissue spread over the slide.
 
     Parameters
@@ -153,7 +152,7 @@ def open_planes(he: Slide, if_: Slide, dapi: int, he_to_if: Transform, tissue: M
     return replace(planes, scales=(Scale.of(np.concatenate(stains)), scale))
 
 
-def _places(tissue: Mask, size: tuple[int, int]) -> list[Box]:
+def _places(tissue: Bools, size: tuple[int, int]) -> list[Box]:
     """Boxes around places of tissue, evenly through the list of all of them."""
     rows, columns = np.nonzero(tissue)
     if len(rows) == 0:
@@ -172,7 +171,7 @@ def _root(dapi: Plane, scale: Scale) -> Plane:
     return np.asarray(np.sqrt(np.maximum(dapi - scale.background, 0)), np.float32)
 
 
-def _detail(values: Plane, there: Mask, mpp: float) -> Plane:
+def _detail(values: Plane, there: Bools, mpp: float) -> Plane:
     """What is left between two blurs, each over the pixels that are there; NaN elsewhere."""
     weight = there.astype(np.float32)
     fine, coarse = (

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-Plane = NDArray[np.float32]
+from regdata.arrays import Plane
+
 Surface = NDArray[np.float64]
 Spectrum = NDArray[np.complex64]
 

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.files import replacing
-
-Floats = NDArray[np.float64]
 
 STATUSES = ("accept", "doubtful", "reject", "empty")
 """What can be said of a tile; nothing is to be seen in an empty one."""
-COLOURS = {
+_COLOURS = {
     "accept": (44, 160, 44),
     "doubtful": (255, 193, 7),
     "reject": (214, 39, 40),
@@ -165,7 +164,7 @@ def _features(quality: TileQuality, he_mpp: float) -> Iterator[str]:
         }
         properties = {
             "objectType": "annotation",
-            "classification": {"name": status, "color": list(COLOURS[status])},
+            "classification": {"name": status, "color": list(_COLOURS[status])},
             "measurements": {name: round(float(value), 4) for name, value in measurements.items()},
         }
         geometry = {"type": "Polygon", "coordinates": [ring]}

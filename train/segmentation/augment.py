@@ -152,14 +152,14 @@ class AugmentConfig(BaseModel):
         )
 
 
-OURS = AugmentConfig()
+_OURS = AugmentConfig()
 
 
 def augment(
     sample: Sample,
     size: int,
     rng: np.random.Generator,
-    config: AugmentConfig = OURS,
+    config: AugmentConfig = _OURS,
     zoom: float = 1.0,
 ) -> Sample:
     """A training crop: geometry, then stain, then optics.
@@ -177,12 +177,12 @@ def augment(
     zoom
         Fixed magnification: pixel size of the image / pixel size wanted.
     """
-    crop = vary_geometry(sample, size, rng, config, zoom)
+    crop = _vary_geometry(sample, size, rng, config, zoom)
     image = vary_optics(vary_stain(crop.image, rng, config), rng, config)
     return replace(crop, image=image)
 
 
-def vary_geometry(
+def _vary_geometry(
     sample: Sample, size: int, rng: np.random.Generator, config: AugmentConfig, zoom: float
 ) -> Sample:
     """A crop at a random place, scale, turn, mirror and warp."""
@@ -197,7 +197,7 @@ def vary_geometry(
     return turn(crop, quarters, rng.random() < config.mirror_p, rng.random() < config.flip_p)
 
 
-def vary_stain(image: UInt8, rng: np.random.Generator, config: AugmentConfig = OURS) -> UInt8:
+def vary_stain(image: UInt8, rng: np.random.Generator, config: AugmentConfig = _OURS) -> UInt8:
     """Stain density varied, with fixed stain vectors, the image's own, both or neither."""
     if rng.random() < config.hed_p:
         ranges = np.array([config.hematoxylin, config.eosin, config.residual])
@@ -211,7 +211,7 @@ def vary_stain(image: UInt8, rng: np.random.Generator, config: AugmentConfig = O
     return image
 
 
-def vary_optics(image: UInt8, rng: np.random.Generator, config: AugmentConfig = OURS) -> UInt8:
+def vary_optics(image: UInt8, rng: np.random.Generator, config: AugmentConfig = _OURS) -> UInt8:
     """Resolution, blur, noise, colour and compression, each now and then."""
     c = config
 

@@ -66,7 +66,7 @@ class LossConfig(BaseModel):
         return cls(dice_sum=True, double_softmax=parity, transposed_gradient=parity)
 
 
-DEFAULT = LossConfig()
+_DEFAULT = LossConfig()
 
 
 def focal_tversky(probability: Tensor, target: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def gradient_error(
 
 
 def cellvit_loss(
-    output: dict[str, Tensor], target: dict[str, Tensor], config: LossConfig = DEFAULT
+    output: dict[str, Tensor], target: dict[str, Tensor], config: LossConfig = _DEFAULT
 ) -> dict[str, Tensor]:
     """The weighted terms of one batch, in float32 whatever the precision of the network.
 

@@ -74,7 +74,7 @@ class CropSampler:
                 "name the network's classes"
             )
         return {
-            "image": normalised(crop.image, self.network),
+            "image": _normalised(crop.image, self.network),
             "foreground": torch.from_numpy(crop.instances > 0),
             "hv": torch.from_numpy(hv_map(crop.instances)),
             "types": torch.from_numpy(crop.types).long(),
@@ -89,7 +89,7 @@ def _sample(image: Annotated) -> Sample:
     return Sample(image.image, image.instances, types)
 
 
-def normalised(image: NDArray[np.uint8], network: CellViTConfig) -> Tensor:
+def _normalised(image: NDArray[np.uint8], network: CellViTConfig) -> Tensor:
     """(3, H, W) float32 as the network wants it, of (H, W, 3) uint8."""
     mean, std = (torch.tensor(three).view(3, 1, 1) * 255 for three in (network.mean, network.std))
     return (torch.from_numpy(image).permute(2, 0, 1).float() - mean) / std

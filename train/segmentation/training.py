@@ -19,7 +19,7 @@ from regdata.train.segmentation.nuclei import open_crops, prefetch
 from regdata.train.segmentation.recipe import Recipe
 from regdata.train.segmentation.trainer import Trainer, new_trainer, processes, train_step
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Check = Callable[[CellViT, Sequence[Annotated]], Mapping[str, float]]
 """Scores a network on held-out images."""
@@ -147,7 +147,7 @@ class Metrics:
     def scores(self, step: int, scores: Mapping[str, float]) -> None:
         """Take the scores on the held-out images."""
         self._rows += [(str(step), f"held out/{k}", f"{v:.5f}") for k, v in scores.items()]
-        log.info("%d %s", step, " ".join(f"{k} {v:.3f}" for k, v in scores.items()))
+        _log.info("%d %s", step, " ".join(f"{k} {v:.3f}" for k, v in scores.items()))
         self._since = time.perf_counter()
         self.flush()
 

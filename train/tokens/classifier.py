@@ -53,7 +53,7 @@ def train_classifier(
     split = split_groups(groups, xy, labels, settings.val_share, settings.seed)
     weights = None
     if settings.weights == "label_probability":
-        weights = np.concatenate([weights_of(d) for d in datasets])
+        weights = np.concatenate([_weights_of(d) for d in datasets])
     cells = TrainingCells(tokens, labels, first.classes, split, weights)
     network = str(first.about["model"]["name"]), str(first.about["model"]["sha256"])
     files = [path.name for path in paths]
@@ -131,7 +131,7 @@ def group_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
     return np.where(patient == slide, np.char.add(f"{content}:", slide), patient)
 
 
-def weights_of(dataset: CellDataset) -> NDArray[np.float32]:
+def _weights_of(dataset: CellDataset) -> NDArray[np.float32]:
     """(N,) how likely each cell's label is; NaN where it has none.
 
     Raises

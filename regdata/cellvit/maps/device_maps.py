@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import conv2d
 
+from regdata.arrays import Floats
 from regdata.cellvit.maps.maps import (
     Edges,
     Labels,
@@ -16,8 +17,6 @@ from regdata.cellvit.maps.maps import (
     fixed_limits,
     rescaling,
 )
-
-Double = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class DeviceMaps:
         return Edges(mask.to(torch.uint8).cpu().numpy(), edge.cpu().numpy())
 
     @torch.inference_mode()
-    def sums(self, instances: Labels, count: int, votes: bool) -> tuple[Double, Double]:
+    def sums(self, instances: Labels, count: int, votes: bool) -> tuple[Floats, Floats]:
         """Sums over each nucleus of its probability and its kinds, or votes for kinds."""
         place = np.flatnonzero(instances)
         owner = self._moved(instances.ravel()[place].astype(np.int64))

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from regdata.arrays import Floats
 from regdata.cellvit.maps.maps import (
     Edges,
     Float,
@@ -16,8 +17,6 @@ from regdata.cellvit.maps.maps import (
     fixed_limits,
     rescaling,
 )
-
-Double = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,14 @@ class HostMaps:
         floor = 0.0 if settings.normalise == "tile" else -np.inf
         return Edges(binary, _edge_at(binary, (across, along), rescalings, floor))
 
-    def _gradient(self, axis: int, settings: PostprocessSettings) -> Double:
+    def _gradient(self, axis: int, settings: PostprocessSettings) -> Floats:
         hv = np.ascontiguousarray(self.hv[axis], np.float32)
         if settings.normalise == "tile":
             hv = _rescale(hv, rescaling(*_limits(hv)))
         gradient = cv2.Sobel(hv, cv2.CV_64F, 1 - axis, axis, ksize=settings.sobel)
         return np.asarray(gradient, dtype=np.float64)
 
-    def sums(self, instances: Labels, count: int, votes: bool) -> tuple[Double, Double]:
+    def sums(self, instances: Labels, count: int, votes: bool) -> tuple[Floats, Floats]:
         """Sums over each nucleus of its probability and its kinds, or votes for kinds."""
         return _sums(instances, self.nucleus, self.kinds, count, votes)
 
@@ -59,12 +58,12 @@ class HostMaps:
         return _mean_tokens(flat, shares.starts, shares.place, shares.weight).astype(np.float16)
 
 
-def _limits(image: Float | Double) -> tuple[float, float]:
+def _limits(image: Float | Floats) -> tuple[float, float]:
     low, high, _, _ = cv2.minMaxLoc(image)
     return low, high
 
 
-def _rescaling(gradient: Double, settings: PostprocessSettings) -> tuple[float, float]:
+def _rescaling(gradient: Floats, settings: PostprocessSettings) -> tuple[float, float]:
     if settings.normalise == "fixed":
         return rescaling(*fixed_limits(settings.sobel))
     return rescaling(*_limits(gradient))
@@ -82,7 +81,7 @@ def _rescale(image: Float, rescaling: tuple[float, float]) -> Float:
 @njit(cache=True, nogil=True)
 def _edge_at(
     binary: NDArray[np.uint8],
-    gradients: tuple[Double, Double],
+    gradients: tuple[Floats, Floats],
     rescalings: tuple[tuple[float, float], tuple[float, float]],
     floor: float,
 ) -> Float:
@@ -102,7 +101,7 @@ def _edge_at(
 @njit(cache=True, nogil=True)
 def _sums(
     instances: Labels, nucleus: Float, kinds: Float, count: int, votes: bool
-) -> tuple[Double, Double]:
+) -> tuple[Floats, Floats]:
     total = np.zeros(count + 1)
     by_kind = np.zeros((count + 1, len(kinds)))
     for y in range(instances.shape[0]):

@@ -3,14 +3,11 @@
 import cv2
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from regdata.arrays import Floats, Ints
 from regdata.cells import CellTable
 from regdata.cellvit.maps.maps import Labels, MapReader, PostprocessSettings
 from regdata.cellvit.maps.token_shares import TokenGrid, token_shares
-
-Double = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 
 def measure_nuclei(
@@ -61,20 +58,20 @@ def measure_nuclei(
     return instances, cells
 
 
-def _likeliest(by_kind: Double, area: Whole) -> tuple[Whole, Double]:
+def _likeliest(by_kind: Floats, area: Ints) -> tuple[Ints, Floats]:
     """The kind of the highest sum of probabilities, background apart, and its share of them."""
     sums = by_kind[:, 1:] / np.maximum(area, 1)[:, None]
     return sums.argmax(1) + 1, sums.max(1) / np.maximum(sums.sum(1), 1e-6)
 
 
-def _elect(votes: Double, area: Whole) -> tuple[Whole, Double]:
+def _elect(votes: Floats, area: Ints) -> tuple[Ints, Floats]:
     """The kind of most votes and its share; background is elected only where it stands alone."""
     rivals = votes[:, 1:]
     kind = np.where(rivals.max(1) > 0, rivals.argmax(1) + 1, 0)
     return kind, votes[np.arange(len(votes)), kind] / (area + 1e-6)
 
 
-def _outline(instances: Labels, i: int, box: Whole) -> Labels:
+def _outline(instances: Labels, i: int, box: Ints) -> Labels:
     """(n, 2) outer contour, indices (x, y) of border pixels."""
     top, left, bottom, right = box.tolist()
     mask = (instances[top:bottom, left:right] == i).view(np.uint8)
@@ -82,7 +79,7 @@ def _outline(instances: Labels, i: int, box: Whole) -> Labels:
     return np.asarray(found[0][:, 0], dtype=np.int32)
 
 
-def _renumber(instances: Labels, index: Whole, count: int) -> Labels:
+def _renumber(instances: Labels, index: Ints, count: int) -> Labels:
     """Instance index[k] becomes k + 1, others background."""
     if len(index) == count:
         return instances
@@ -92,7 +89,7 @@ def _renumber(instances: Labels, index: Whole, count: int) -> Labels:
 
 
 @njit(cache=True, nogil=True)
-def _extents(instances: Labels, count: int) -> tuple[Whole, Double, Whole]:
+def _extents(instances: Labels, count: int) -> tuple[Ints, Floats, Ints]:
     """Area, centre (x, y) as indices and box (top, left, bottom, right) of instances 0..count."""
     area = np.zeros(count + 1, np.int64)
     centre = np.zeros((count + 1, 2))

@@ -5,11 +5,9 @@ from typing import Literal
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from regdata.arrays import Ints
 from regdata.cellvit.maps.maps import Float, Labels, TokenShares
-
-Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class TokenGrid:
 
 
 def token_shares(
-    instances: Labels, box: Whole, grid: TokenGrid, tokens: Literal["nucleus", "box"]
+    instances: Labels, box: Ints, grid: TokenGrid, tokens: Literal["nucleus", "box"]
 ) -> TokenShares:
     """How much of each token belongs to each nucleus.
 
@@ -51,7 +49,7 @@ def token_shares(
 
 
 @njit(cache=True, nogil=True)
-def _places(rectangle: Whole, starts: Whole, columns: int) -> Whole:
+def _places(rectangle: Ints, starts: Ints, columns: int) -> Ints:
     """Index of every token of every rectangle, row by row."""
     place = np.empty(starts[-1], np.int64)
     for k in range(len(rectangle)):
@@ -66,7 +64,7 @@ def _places(rectangle: Whole, starts: Whole, columns: int) -> Whole:
 
 @njit(cache=True, nogil=True)
 def _pixels_shared(
-    instances: Labels, box: Whole, rectangle: Whole, starts: Whole, patch: float
+    instances: Labels, box: Ints, rectangle: Ints, starts: Ints, patch: float
 ) -> Float:
     """Number of the nucleus's pixels in every token of its rectangle."""
     weight = np.zeros(starts[-1], np.float32)

@@ -30,7 +30,7 @@ CELLVIT_NAMES = (
     (r"^(encoder\.head|classifier_head)\.", "tissue_head."),
     (r"^(encoder\.blocks\.\d+\.mlp)\.lin([12])\.", r"\1.fc\2."),
 )
-HISTOPLUS_NAMES = (
+_HISTOPLUS_NAMES = (
     (r"^backbone\.feature_extractor\.(model\.)?", "encoder."),
     (r"^(encoder\.blocks\.\d+\.mlp)\.w12\.", r"\1.fc1."),
     (r"^(encoder\.blocks\.\d+\.mlp)\.w3\.", r"\1.fc2."),
@@ -207,7 +207,7 @@ def identify(content: Mapping[str, Any]) -> tuple[CellViTConfig, State]:
         raise RegdataError("has no entries of weights in its model_state_dict")
     state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     if any(name.startswith("backbone.feature_extractor.") for name in state):
-        state = rename(HISTOPLUS_NAMES, state)
+        state = rename(_HISTOPLUS_NAMES, state)
         # the file keeps the backbone's norm, which the network does not have
         state = {name: v for name, v in state.items() if not name.startswith("encoder.norm.")}
         return histoplus_config(_shapes(state)), state

@@ -204,7 +204,7 @@ def choose_classifier(
             raise RegdataError("pass either --classifier or --own-classes")
         return None
     if path is None:
-        return built_in_classifier(model)
+        return _built_in_classifier(model)
     classifier = load_classifier(path)
     classifier.require_model(model.sha256, model.config.name, model.config.token_width)
     return classifier
@@ -222,7 +222,7 @@ def naming(model: Model) -> str:
     return classifier.info.model_dump_json() if classifier else "type branch"
 
 
-def built_in_classifier(model: Model) -> Classifier | None:
+def _built_in_classifier(model: Model) -> Classifier | None:
     """The classifier that comes with the built-in network; None for any other network."""
     path = default_weights().with_name("default.classifier.pt")
     if not path.exists():

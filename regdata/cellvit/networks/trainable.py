@@ -21,7 +21,7 @@ _VIRCHOW = VitEncoder(
     layer_scale=True,
     whole_patches=True,
 )
-DEFAULT = CellViTConfig(
+_DEFAULT = CellViTConfig(
     encoder=StemEncoder(
         backbone="efficientnet_lite2", stem_widths=(16, 24, 48), width=256, depth=4, heads=4
     ),
@@ -50,7 +50,7 @@ def trainable_config(name: str) -> CellViTConfig:
         There is none of that name.
     """
     if name == "default":
-        return DEFAULT
+        return _DEFAULT
     if name in ("HistoPLUS-40x", "HistoPLUS-20x"):
         patches = 1024 if name == "HistoPLUS-40x" else 256
         return histoplus_config({"encoder.pos_embed": (1, patches, 768)})

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Ints
 from regdata.cells import CellTable
 from regdata.cellvit.tiles import TileGrid
 
@@ -30,7 +31,6 @@ _NEIGHBOURS: dict[
     (0, 0, 1, 1): [(1, 0), (1, -1), (0, -1)],
     (1, 0, 0, 1): [(0, -1), (-1, -1), (-1, 0)],
 }
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

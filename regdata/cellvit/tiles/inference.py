@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from regdata.arrays import RGB
 from regdata.cells import CellTable
 from regdata.cellvit.maps import Maps, PostprocessSettings, find_cells
 from regdata.cellvit.networks import CellViTConfig, Model
-
-RGB = NDArray[np.uint8]
 
 
 def usual_settings(config: CellViTConfig) -> PostprocessSettings:

@@ -9,7 +9,7 @@ record : 28 bytes (mark, row, column, length and CRC-32 of the payload, CRC-32 o
 
 What a record holds is in the operating system's hands as soon as `append` returns, so a killed
 process loses nothing. Against power failure the file is forced to the disk every `SYNC_RECORDS`
-records or `SYNC_SECONDS` seconds, whichever comes first: forcing each record would cost more than
+records or `_SYNC_SECONDS` seconds, whichever comes first: forcing each record would cost more than
 some tiles do, and what may be lost is some seconds of work.
 """
 
@@ -33,7 +33,7 @@ except ModuleNotFoundError:  # Windows: the user sees to it that one run writes 
     fcntl = None  # type: ignore[assignment]
 
 SYNC_RECORDS = 64
-SYNC_SECONDS = 5.0
+_SYNC_SECONDS = 5.0
 
 _TITLE = b"regdata tile journal 1\n"
 
@@ -222,7 +222,7 @@ class Journal:
     def _sync_now_and_then(self) -> None:
         self._unsynced += 1
         now = time.monotonic()
-        if self._unsynced >= SYNC_RECORDS or now - self._synced_at >= SYNC_SECONDS:
+        if self._unsynced >= SYNC_RECORDS or now - self._synced_at >= _SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._unsynced, self._synced_at = 0, now
 

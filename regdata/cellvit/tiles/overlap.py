@@ -4,11 +4,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from regdata.arrays import Ints
 from regdata.cells import CellTable
 
-Ints = NDArray[np.int64]
-
-SHARE = 0.3
+_SHARE = 0.3
 """Two masks show the same nucleus when they share more than this part of the smaller one."""
 
 
@@ -111,7 +110,7 @@ def _sweep(
                 break
             if tile[a] == tile[b] or boxes[a, 1] > boxes[b, 3] or boxes[b, 1] > boxes[a, 3]:
                 continue
-            if _shared(a, b, boxes, masks, places) > SHARE * min(area[a], area[b]):
+            if _shared(a, b, boxes, masks, places) > _SHARE * min(area[a], area[b]):
                 if count == len(pairs):
                     pairs = np.concatenate((pairs, np.empty_like(pairs)))
                 pairs[count] = min(a, b), max(a, b)

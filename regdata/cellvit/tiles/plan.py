@@ -97,7 +97,7 @@ def make_plan(
             f"{config.name} (made for {config.mpp}), {slide.path} has {mpp:.3g}; scan it finer, "
             "or pass the true pixel size"
         )
-    downsample = choose_downsample(mpp, slide.downsamples, config.mpp, tiling.native)
+    downsample = _choose_downsample(mpp, slide.downsamples, config.mpp, tiling.native)
     size = (max(1, round(side / downsample)) for side in slide.size)
     width, height = size
     grid = _grid((width, height), config, tiling)
@@ -106,11 +106,11 @@ def make_plan(
     plan = Plan(slide, grid, downsample, mpp * downsample, ())
     places = [(row, column) for row in range(rows) for column in range(columns)]
     wanted = [place for place in places if _meets(plan.box(place), box)]
-    kept = [p for p in wanted if has_tissue(tissue, plan.box(p), slide.size, tiling.min_tissue)]
+    kept = [p for p in wanted if _has_tissue(tissue, plan.box(p), slide.size, tiling.min_tissue)]
     return Plan(slide, grid, downsample, mpp * downsample, tuple(kept))
 
 
-def choose_downsample(
+def _choose_downsample(
     mpp: float, downsamples: tuple[float, ...], wanted: float, native: bool
 ) -> float:
     """Level-0 pixels per pixel of the tiles.
@@ -126,11 +126,11 @@ def choose_downsample(
 
     Examples
     --------
-    >>> choose_downsample(0.22, (1.0, 4.0), 0.25, native=True)
+    >>> _choose_downsample(0.22, (1.0, 4.0), 0.25, native=True)
     1.0
-    >>> choose_downsample(0.125, (1.0, 2.0), 0.25, native=True)
+    >>> _choose_downsample(0.125, (1.0, 2.0), 0.25, native=True)
     2.0
-    >>> choose_downsample(0.5, (1.0, 4.0), 0.25, native=True)
+    >>> _choose_downsample(0.5, (1.0, 4.0), 0.25, native=True)
     0.5
     """
     # a scanner's 0.2501 is 0.25: resampling would blur and gain nothing
@@ -165,7 +165,7 @@ def _meets(a: tuple[float, float, float, float], b: tuple[float, float, float, f
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def has_tissue(
+def _has_tissue(
     tissue: NDArray[np.bool_] | None,
     box: tuple[float, float, float, float],
     size: tuple[int, int],

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Bools
+
 _FINE_UM, _SPOT_UM, _COARSE_UM = 0.5, 1.0, 4.0  # pitch of the grids
 _TISSUE = 0.08  # mean optical density above glass; pale stroma has 0.1
 _LEAST_TISSUE = 0.01  # share of a tile below which there is nothing to judge
@@ -23,7 +25,6 @@ _FOLD_UM2 = 1500.0  # smallest fold
 _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 Float = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _focus(fine: NDArray[np.uint8], glass: float) -> float:
     return min(1.0, float(np.sqrt(clean / max(power[2], least))))
 
 
-def _ink(density: Float) -> Mask:
+def _ink(density: Float) -> Bools:
     """Pixels of ink: (h, w, 3) optical density above glass -> (h, w).
 
     Stained tissue absorbs green most, and less blue and red. Green ink absorbs red more than green,
@@ -148,7 +149,7 @@ def _ink(density: Float) -> Mask:
     navy = (red > 0.8) & (red > 0.9 * green) & (blue < 0.4 * red)
     warm = (blue - red > 0.8) & (blue > 0.7 * green)
     black = (least > 0.5) & (least > 0.75 * most)
-    found: Mask = cyan | navy | warm | black
+    found: Bools = cyan | navy | warm | black
     return found
 
 
@@ -162,7 +163,7 @@ def _darkest(fine: NDArray[np.uint8], coarse: NDArray[np.uint8], glass: float) -
     return np.asarray(cv2.blur(cv2.dilate(darkest, np.ones((5, 5))), (5, 5)), np.float32)
 
 
-def _folds(density: Float, darkest: Float, tissue: Mask) -> Mask:
+def _folds(density: Float, darkest: Float, tissue: Bools) -> Bools:
     """Large areas that absorb more of every colour than the tile's tissue does.
 
     Two layers of the same tissue double the optical density of all channels, that of nuclei
@@ -176,5 +177,5 @@ def _folds(density: Float, darkest: Float, tissue: Mask) -> Mask:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
     large = stats[:, cv2.CC_STAT_AREA] * _COARSE_UM**2 >= _FOLD_UM2
     large[0] = False
-    folds: Mask = large[labels]
+    folds: Bools = large[labels]
     return folds

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.arrays import Bools, Ints
 from regdata.cells import CellTable, concatenate
 from regdata.cellvit.tiles.overlap import overlapping
 from regdata.cellvit.tiles.owners import Claims, any_of_group, choose, linked
@@ -30,8 +31,6 @@ from regdata.errors import RegdataError
 SEAM = 16.0
 """Pixels beyond its core within which a tile is trusted with what no other tile found."""
 
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 Corners = NDArray[np.float32]
 
 

@@ -26,7 +26,7 @@ from regdata.cellvit.tiles.plan import Place, Plan
 from regdata.cellvit.tiles.quality import TileQuality, tile_quality
 from regdata.errors import RegdataError
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,6 @@ class BatchRunner:
                 "free it, use a smaller model or --device cpu"
             ) from None
         self.size //= 2
-        log.warning("too little GPU memory: going on with batches of %d", self.size)
+        _log.warning("too little GPU memory: going on with batches of %d", self.size)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
