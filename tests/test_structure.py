@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STAGES = ("registration", "labelling", "train", "eval")
 FLOORS = (
-    "errors names",
+    "errors names arrays",
     "files",
     "cells",
     "slides",

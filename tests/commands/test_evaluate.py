@@ -13,7 +13,6 @@ from simulated import SimulatedPair
 
 from regdata.commands.cli import main
 from regdata.errors import RegdataError
-from regdata.eval import run as stage
 
 
 def run(*words: object) -> Result:
@@ -30,7 +29,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]
         rows = [f"{x},{y},cell" for x, y in image.image.points_xy]
         (tmp_path / f"points/{image.image.name}.csv").write_text("\n".join(["x,y,class", *rows]))
     (tmp_path / "c.pt").write_bytes(b"x")
-    monkeypatch.setattr(stage, "evaluate_cells", lambda *_: found)
+    monkeypatch.setattr("regdata.eval.evaluate_cells", lambda *_: found)
     return ("evaluate", tmp_path / "c.pt", *("--images", tmp_path / "images"), "--points",
             tmp_path / "points")  # fmt: skip
 
@@ -102,8 +101,8 @@ def test_intervals_draw_slides_unless_asked(
         asked.append(settings.conventions.resample)
         raise RegdataError("enough")
 
-    monkeypatch.setattr("regdata.eval.run.evaluate_cells", stop)
-    monkeypatch.setattr("regdata.annotated.choose.load_set", lambda _: None)
+    monkeypatch.setattr("regdata.eval.evaluate_cells", stop)
+    monkeypatch.setattr("regdata.annotated.load_set", lambda _: None)
     for more in ([], ["--resample", "image"]):
         CliRunner().invoke(main, ["evaluate", "c.pt", "--set", "nucls:x", *more])
     assert asked == ["slide", "image"]
