@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from regdata.chain import pipeline
+from regdata.chain import from_if, pipeline
 from regdata.chain.options import BuildOptions
 from regdata.simulate.restaining import restain
 from regdata.simulate.settings import RestainSettings
@@ -25,7 +25,14 @@ from regdata.simulate.tissue import render_tissue
 from regdata.slides.write_tiff import write_ome_tiff
 from regdata.studies.demo import is_lymphocyte
 
-STAGES = ("register_slides", "mask_marker", "segment_nuclei", "label_nuclei")
+STAGES = {
+    "register_slides": from_if,
+    "correct_channel": from_if,
+    "find_nuclei": pipeline,
+    "measure_nuclei": from_if,
+    "write_labelled": pipeline,
+    "publish": pipeline,
+}
 
 
 def resident_mb() -> float:
@@ -72,8 +79,8 @@ def measure(folder: Path) -> None:
 
     load_model()
     notes: dict[str, Any] = {"before_mb": resident_mb()}
-    for name in STAGES:
-        setattr(pipeline, name, watched(getattr(pipeline, name), notes, name))
+    for name, module in STAGES.items():
+        setattr(module, name, watched(getattr(module, name), notes, name))
     options = BuildOptions(
         he=folder / "he.ome.tif",
         if_=folder / "if.ome.tif",

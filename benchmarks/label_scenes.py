@@ -14,6 +14,7 @@ from known_warp import slide_of
 from numpy.typing import NDArray
 
 from regdata.cells.dataset import read_dataset, write_dataset
+from regdata.cells.record import Record
 from regdata.cells.table import CellTable
 from regdata.cellvit.networks.weights import load_model
 from regdata.cellvit.tiles.whole_slide import segment
@@ -137,7 +138,7 @@ def detected(section: Section, folder: Path) -> CellTable:
         with write_dataset(path, model.config.token_width) as out:
             for cells in segment(section.he, model, he_tissue(section.he)):
                 out.append(cells, {"slide": section.name, "patient": section.name})
-            out.finish(model.config.classes, {"model": model.describe()})
+            out.finish(model.config.classes, Record(model=model.describe()))
     return read_dataset(path).cells
 
 

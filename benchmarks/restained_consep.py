@@ -142,7 +142,7 @@ def main() -> None:
             continue
         paths.append(path)
         built.append(image)
-        steps = read_dataset(paths[-1]).about["transform"]["steps"]
+        steps = read_dataset(paths[-1]).record.he_to_if
         mapped = Transform.from_dict(steps).points(image.xy * MPP)
         errors.append(float(np.median(np.linalg.norm(mapped - truth, axis=1))))
         judged.append(judge(image, paths[-1]))

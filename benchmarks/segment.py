@@ -171,7 +171,7 @@ def write_slide(pattern: Pattern, side: int, folder: Path) -> tuple[Path, dict[s
                 if memory_field("VmRSS") > before + LIMIT:
                     raise SystemExit(f"stopped: {LIMIT:,} MB more after {len(run.tiles)} tiles")
             streamed = memory_field("VmHWM")
-            out.finish(model.config.classes, {})
+            out.finish(model.config.classes)
     told = {"before": before, "streamed": streamed, "finished": memory_field("VmHWM")}
     return path, {**told, "tiles": len(run.tiles), "seconds": time.perf_counter() - start}
 

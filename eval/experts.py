@@ -9,7 +9,7 @@ import numpy as np
 
 from regdata.annotated import load_geojson
 from regdata.arrays import Ints
-from regdata.cells import CellTable, label_index, read_measured
+from regdata.cells import CellTable, SlideRecord, label_index, read_measured
 from regdata.errors import RegdataError
 from regdata.eval.conventions import fleiss_kappa
 from regdata.eval.metrics import (
@@ -94,7 +94,7 @@ class Agreed:
     warnings: tuple[str, ...]
     labels: Ints
     table: CellTable
-    he: dict[str, Any]
+    he: SlideRecord
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and None: ready for JSON."""
@@ -137,18 +137,18 @@ def agree(
     data, _ = read_measured(dataset)
     if not data.classes or "label" not in data.obs:
         raise RegdataError(f"{dataset} has no labels; expected a file of `regdata build`")
-    he = dict(data.about.get("he", {}))
-    if "mpp" not in he:
+    he = data.record.he
+    if he.mpp is None:
         raise RegdataError(
             f"{dataset} does not say the pixel size of its H&E slide; build it again"
         )
-    read = [load_geojson(path, path, float(he["mpp"])) for path in experts]
+    read = [load_geojson(path, path, he.mpp) for path in experts]
     given = tuple(dict.fromkeys(name for one in read for name in one.classes))
     classes = map_classes(data.classes, given, mapping)
     auto = label_index(data.obs["label"], data.classes)
     rows = [np.where(auto < 0, -1, classes.classifier[auto])]
     facts = []
-    radius = radius_um / float(he["mpp"])
+    radius = radius_um / he.mpp
     for path, name, one in zip(experts, _reader_names(experts), read, strict=True):
         (image,) = one.images
         place = np.array([given.index(name) for name in one.classes], np.int64)
@@ -158,7 +158,7 @@ def agree(
         if len(pairs) == 0:
             raise RegdataError(
                 f"none of the {int(named.sum())} nuclei of {path} lies within {radius_um:g} µm of "
-                f"a cell of {dataset}; expected level-0 pixels of {he.get('path', 'its H&E slide')}"
+                f"a cell of {dataset}; expected level-0 pixels of {he.path or 'its H&E slide'}"
             )
         row = np.full(len(auto), -1)
         row[pairs[:, 1]] = theirs[pairs[:, 0]]
@@ -191,7 +191,7 @@ def _agreed(
     labels: Ints,
     facts: Sequence[tuple[str, int]],
     table: CellTable,
-    he: dict[str, Any],
+    he: SlideRecord,
 ) -> Agreed:
     positive = [k for k in range(len(names)) if k not in negative]
     readers = tuple(

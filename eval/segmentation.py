@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -237,7 +237,7 @@ def _provenance(
     return {
         "regdata": version("regdata"),
         "data": str(folder),
-        "model": model.describe(),
+        "model": asdict(model.describe()),
         "classifier": None
         if classifier is None
         else classifier.info.model_dump(mode="json", exclude={"mean", "std", "training"}),

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from regdata.cells.dataset import write_dataset
+from regdata.cells.record import Record
 from regdata.cells.table import CellTable
 
 KINDS = ("background", "small", "large")
@@ -33,5 +34,4 @@ def write(path: Path, *portions: CellTable, label: bool = True) -> None:
             names = np.array(["negative", "CD3", "unknown"])[np.arange(len(cells)) % 3]
             columns = {"label": names, "slide": "s", "patient": f"p{k}"} if label else None
             out.append(cells, columns)
-        about = {"classes": np.array(["negative", "CD3"]), "note": "x"} if label else {}
-        out.finish(KINDS, about)
+        out.finish(KINDS, Record(classes=("negative", "CD3")) if label else None)

@@ -9,6 +9,7 @@ import numpy as np
 from simulated import SimulatedPair
 
 from regdata.cells.dataset import write_dataset
+from regdata.cells.record import Record, SlideRecord
 from regdata.cells.table import CellTable
 
 CLASSES = ("negative", "CD3")
@@ -17,7 +18,7 @@ CYCLE = ("negative", "CD3", "negative", "unknown")
 
 
 def write_labelled(
-    path: Path, cells: CellTable, he: dict[str, Any], **columns: Any
+    path: Path, cells: CellTable, he: SlideRecord, **columns: Any
 ) -> tuple[CellTable, list[str]]:
     """Write cells with labels, in portions; returns them and their labels."""
     rng = np.random.default_rng(0)
@@ -29,13 +30,13 @@ def write_labelled(
     named = {"label": np.array(labels), "overlap_CD3": overlap, "slide": "s_1", "patient": "p"}
     with write_dataset(path, 5) as out:
         out.append(cells, {**named, **columns})
-        out.finish(("background", "nucleus"), {"classes": np.array(CLASSES), "he": he})
+        out.finish(("background", "nucleus"), Record(classes=CLASSES, he=he))
     return cells, labels
 
 
-def he_facts(pair: SimulatedPair) -> dict[str, Any]:
+def he_facts(pair: SimulatedPair) -> SlideRecord:
     height, width = pair.tissue.instances.shape
-    return {"path": str(pair.he), "mpp": 0.25, "size": np.array([width, height])}
+    return SlideRecord(path=str(pair.he), mpp=0.25, size=(width, height))
 
 
 def joined(tables: Iterator[CellTable] | Sequence[CellTable]) -> CellTable:

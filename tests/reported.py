@@ -1,8 +1,7 @@
 """A small build in memory, as the tests of the report take it."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regdata.cells.record import (
+    ChannelRecord,
+    HistogramRecord,
+    MaskRecord,
+    MasksRecord,
+    Record,
+    SlideRecord,
+    ThresholdRecord,
+)
 from regdata.cells.table import CellTable
 from regdata.labelling.rules.reasons import NONE, REASONS, bit
 from regdata.labelling.thresholds.surface import Surface
@@ -96,20 +104,27 @@ def made(
     )
     grid = np.array([[100, 200], [100, 300]], np.float32)
     surface = Surface(grid, 150.0, np.array([[1, 0], [1, 1]], np.float32))
-    told = {"markers": [marker], "overlap": 0.15, "classes": classes or {}}
-    about: dict[str, Any] = {
-        "classes": np.array(["negative", *(classes or {marker: ""})]),
-        "options": json.dumps(told),
-        "versions": {"regdata": "0"},
-        "he": {"path": "a/<he>.tif", "mpp": MPP, "size": np.array([SIDE, SIDE]), "sha256": "f0"},
-    }
+    record = Record(
+        classes=("negative", *(classes or {marker: ""})),
+        options={"markers": [marker], "overlap": 0.15, "classes": classes or {}},
+        versions={"regdata": "0"},
+        he=SlideRecord(path="a/<he>.tif", mpp=MPP, size=(SIDE, SIDE), sha256="f0"),
+    )
     if not masks:
         obs[f"probability_{marker}"] = np.where(positive, 0.9, 0.1).astype(np.float32)
         obs[f"p90_{marker}"] = np.where(positive, 900, 5).astype(np.float32)
         threshold = Threshold("local:150 around otsu", surface, 150.0, 20.0, 0.8, 4.0)
-        about["thresholds"] = {marker: threshold.describe()}
         counts = np.bincount(tall.astype(int).ravel(), minlength=1000).astype(float)
-        about["channels"] = {marker: {"pixels": {"counts": counts, "low": 0.0, "high": 1000.0}}}
+        pixels = HistogramRecord(counts=counts, low=0.0, high=1000.0)
+        record = replace(
+            record,
+            thresholds={marker: ThresholdRecord(**threshold.describe())},
+            channels={marker: ChannelRecord(pixels=pixels)},
+        )
+    else:
+        image = SlideRecord(path="a/masks.png", size=(SIDE, SIDE), channels=("grey",))
+        stained = MaskRecord(channel="grey", values=(0.0, 1.0), share=0.1)
+        record = replace(record, masks=MasksRecord(slide=image, ratio=1, markers={marker: stained}))
     he = slide(rgb, ("red", "green", "blue"))
     dapi = slide(rgb[:1].astype(np.float32), ("DAPI",))
     stain = slide((light > 50).astype(np.uint8) if masks else light, (marker,))
@@ -118,6 +133,6 @@ def made(
     picture = np.ascontiguousarray(rgb.transpose(1, 2, 0))
     grey = None if masks else 255.0 - rgb[0]
     look = Look(picture, grey, 1.0, Place((0.0, 0.0), (SIDE, SIDE)), picture, grey)
-    found = classes_from(about, obs, (marker,))
+    found = classes_from(record, obs, (marker,))
     verdict = None if masks else Judged()
-    return Build("x.h5", cells, obs, about, aligned, look, found, REASONS, verdict)
+    return Build("x.h5", cells, obs, record, aligned, look, found, REASONS, verdict)

@@ -20,7 +20,8 @@ FLOORS = (
     "transforms annotated cellvit labelling simulate",
     "report train",
     "registration eval exports",
-    "chain segmenting",
+    "segmenting",
+    "chain",
     "studies",
     "commands",
 )

@@ -129,7 +129,7 @@ def _gallery(found: Agreed) -> Iterator[str]:
     yield heading("Where they differ")
     slide = _slide(found)
     if slide is None:
-        where = found.he.get("path", "its place")
+        where = found.he.path or "its place"
         yield box("", f"The H&E slide is not at {where}, so there are no pictures.")
         return
     auto, experts = found.labels[0], majority(found.labels[1:])
@@ -149,7 +149,7 @@ def _gallery(found: Agreed) -> Iterator[str]:
 
 
 def _figure(found: Agreed, slide: Slide, cell: int) -> str:
-    mpp = float(found.he["mpp"])
+    mpp = found.he.mpp or 0.0
     xy: NDArray[np.float64] = found.table.xy[cell]
     window = held(Window.around(xy, mpp, 1.0), slide.size)
     rgb = slide.read_rgb(window.corner, (window.side, window.side), 1.0)
@@ -168,13 +168,12 @@ def _figure(found: Agreed, slide: Slide, cell: int) -> str:
 
 def _slide(found: Agreed) -> Slide | None:
     """The H&E slide, None where it is no longer what the file was built from."""
-    path = Path(str(found.he.get("path", "")))
+    path = Path(found.he.path)
     if not path.exists():
         return None
     try:
         slide = open_slide(path)
     except RegdataError:
         return None
-    size = found.he.get("size")
-    same = size is None or tuple(int(side) for side in size) == slide.size
+    same = found.he.size in (None, slide.size)
     return slide if same and slide.is_rgb else None

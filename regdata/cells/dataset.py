@@ -1,19 +1,20 @@
 """The one file format: an AnnData file in HDF5, written in a stream, one row per cell.
 
-Layout (schema 1)
+Layout (schema 2)
 -----------------
 X : (N, D) float16, tokens.
 obs : slide, patient, kind, kind_probability, probability, area_um2, flags; in a labelled file
     also label, reason and what they were made from; see docs/dataset.md.
 obsm/spatial : (N, 2) float64, centroid (x, y), level-0 H&E pixels, corner origin.
-uns/regdata : schema, classes, contours/vertices (V, 2) and contours/offsets (N + 1,), and what
-    the writer adds: options, model, transform, thresholds, versions.
+uns/regdata : contours/vertices (V, 2) and contours/offsets (N + 1,), and the `Record` of how the
+    file was made.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,10 @@ from anndata.io import read_elem, write_elem
 from numpy.typing import NDArray
 
 from regdata.cells.columns import Columns, Rows
+from regdata.cells.record import SCHEMA, Record
 from regdata.cells.table import CellTable
 from regdata.errors import RegdataError
 from regdata.files import replacing
-
-_SCHEMA = 1
-"""The label of a cell that the immunofluorescence cannot tell; training leaves it out."""
 
 _COLUMNS = ("kind", "kind_probability", "probability", "area_um2", "flags")
 
@@ -52,19 +51,19 @@ class CellDataset:
         The cells.
     obs
         One row per cell; see the layout above.
-    about
-        What uns/regdata holds, without the contours.
+    record
+        How the file was made.
     """
 
     path: Path
     cells: CellTable
     obs: pd.DataFrame
-    about: dict[str, Any]
+    record: Record
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the labels, negative first; empty in an unlabelled file."""
-        return tuple(str(name) for name in self.about.get("classes", ()))
+        return self.record.classes
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -129,7 +128,7 @@ class DatasetWriter:
         self._width = token_width
         self._tokens = _Stream(tokens)
         self._vertices = _Stream(vertices)
-        self._columns = Columns(("slide", "patient", "label", "reason"))
+        self._columns = Columns(("slide", "patient", "label", "reason", "image", "split"))
         self._xy, self._lengths = Rows(), Rows()
         self._lengths.append(np.zeros(1, np.int64))
 
@@ -145,7 +144,7 @@ class DatasetWriter:
     def finish(
         self,
         kinds: tuple[str, ...],
-        about: Mapping[str, Any],
+        record: Record | None = None,
         arrays: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Write everything that is not there already.
@@ -174,8 +173,16 @@ class DatasetWriter:
         _mark_group(self._file["uns/regdata/contours"])
         offsets = np.cumsum(self._lengths.array())
         write_elem(self._file, "uns/regdata/contours/offsets", offsets)
-        for name, value in {"schema": _SCHEMA, "versions": versions(), **about}.items():
-            write_elem(self._file, f"uns/regdata/{name}", value)
+        write_record(self._file, replace(record or Record(), versions=versions()))
+
+
+def write_record(file: h5py.File, record: Record) -> None:
+    """Put a record in the place of the one a file has."""
+    group = file["uns/regdata"]
+    for name in group.keys() - {"contours"}:
+        del group[name]
+    for name, value in record.to_dict().items():
+        write_elem(group, name, value)
 
 
 def _mark_group(group: h5py.Group) -> None:
@@ -210,9 +217,9 @@ def _open(path: Path) -> Iterator[h5py.File]:
         if "uns/regdata/schema" not in file:
             raise RegdataError(f"{path} is not a regdata dataset; expected a file of regdata build")
         schema = int(file["uns/regdata/schema"][()])
-        if schema > _SCHEMA:
+        if schema > SCHEMA:
             raise RegdataError(
-                f"{path} has schema {schema}, this regdata reads up to {_SCHEMA}; update regdata"
+                f"{path} has schema {schema}, this regdata reads up to {SCHEMA}; update regdata"
             )
         yield file
 
@@ -228,18 +235,18 @@ def read_dataset(path: Path) -> CellDataset:
     with _open(path) as file:
         obs = read_elem(file["obs"])
         count = len(obs)
-        return CellDataset(path, _read_rows(file, obs, slice(0, count)), obs, _about(file))
+        return CellDataset(path, _read_rows(file, obs, slice(0, count)), obs, _record(file))
 
 
-def read_about(path: Path) -> dict[str, Any]:
-    """What a file says of how it was made: uns/regdata without the contours."""
+def read_record(path: Path) -> Record:
+    """What a file says of how it was made."""
     with _open(path) as file:
-        return _about(file)
+        return _record(file)
 
 
-def _about(file: h5py.File) -> dict[str, Any]:
+def _record(file: h5py.File) -> Record:
     group = file["uns/regdata"]
-    return {name: read_elem(group[name]) for name in group if name != "contours"}
+    return Record.from_dict({name: read_elem(group[name]) for name in group if name != "contours"})
 
 
 def iterate_cells(path: Path, portion: int = 8192) -> Iterator[tuple[CellTable, pd.DataFrame]]:
@@ -249,6 +256,19 @@ def iterate_cells(path: Path, portion: int = 8192) -> Iterator[tuple[CellTable, 
         for start in range(0, len(obs), portion):
             rows = slice(start, min(start + portion, len(obs)))
             yield _read_rows(file, obs, rows), obs.iloc[rows]
+
+
+def iterate_images(path: Path) -> Iterator[tuple[int, CellTable]]:
+    """The cells of each image of a file, without their tokens, and its number; 0 for a slide."""
+    with _open(path) as file:
+        obs = read_elem(file["obs"])
+        slide = np.zeros(len(obs), np.int64)
+        number = obs["image_number"].to_numpy() if "image_number" in obs else slide
+        cuts = np.flatnonzero(np.diff(number)) + 1
+        for start, stop in pairwise([0, *cuts.tolist(), len(obs)]):
+            if stop > start:
+                rows = slice(start, stop)
+                yield int(number[start]), _read_rows(file, obs, rows, tokens=False)
 
 
 def _read_rows(file: h5py.File, obs: pd.DataFrame, rows: slice, tokens: bool = True) -> CellTable:
@@ -274,7 +294,7 @@ def read_measured(path: Path) -> tuple[CellDataset, dict[str, NDArray[np.float32
         obs = read_elem(file["obs"])
         cells = _read_rows(file, obs, slice(0, len(obs)), tokens=False)
         curves = {name: array[:] for name, array in file["obsm"].items() if name != "spatial"}
-        return CellDataset(path, cells, obs, _about(file)), curves
+        return CellDataset(path, cells, obs, _record(file)), curves
 
 
 def read_outlines(path: Path) -> CellTable:

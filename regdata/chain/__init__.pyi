@@ -1,19 +1,16 @@
-from .from_masks import build_masks
-from .from_segpath import build_segpath
 from .mask_options import MaskOptions, SegPathOptions
 from .options import BuildOptions, LabelOptions, parse_classes, parse_per_marker
 from .pair import open_he_if
-from .pipeline import build
+from .pipeline import BuildSummary, build
 from .relabelling import markers_of, options_of, relabel
 
 __all__ = [
     "BuildOptions",
+    "BuildSummary",
     "LabelOptions",
     "MaskOptions",
     "SegPathOptions",
     "build",
-    "build_masks",
-    "build_segpath",
     "markers_of",
     "open_he_if",
     "options_of",

@@ -4,120 +4,78 @@ The published CellViT++ path: a mask says what is stained, and the share of each
 decides.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from regdata.cells import FLAGS, CellTable, read_outlines
+from regdata.cells import FLAGS, CellTable, MaskRecord, MasksRecord, Record, read_outlines
 from regdata.cellvit.networks import Model, kinds_of, load_model
-from regdata.chain.build_output import LabelledNuclei, show, write_labelled
+from regdata.cellvit.tiles import Journal
+from regdata.chain.keys import mask_keys
 from regdata.chain.labelled import check_options, class_rules
-from regdata.chain.mask_options import MaskedOptions, MaskOptions
-from regdata.chain.mask_output import one_sided
-from regdata.chain.mask_slide import Found, Mask, examine, open_masks
-from regdata.chain.measuring import load_measured, save_measured
-from regdata.chain.pair import Pair, slide_facts
-from regdata.chain.pipeline import cells_key, segment_nuclei
-from regdata.errors import RegdataError
-from regdata.files import RunDirectory, Stages, bar, file_identity, read_json, stage_key, write_json
-from regdata.labelling.measuring import Measured, mask_overlaps, measure
-from regdata.labelling.rules import REASONS, LabelRule, Nuclei, label_masked
-from regdata.names import NEGATIVE, UNKNOWN
-from regdata.report import Aligned, count_labels
-from regdata.slides import Slide, open_slide
-
-# Raised when a stage computes something else from the same inputs, so that no old result is kept.
-_VERSIONS = {"masks": 1, "measure": 1, "label": 1}
-
-
-@dataclass(frozen=True)
-class MaskSummary:
-    """What a build from masks made.
-
-    Attributes
-    ----------
-    counts
-        Number of cells per label, negative first and unknown last.
-    kept
-        Names of the stages whose result was there already.
-    warnings
-        What a person should know before trusting the labels.
-    """
-
-    output: Path
-    counts: dict[str, int]
-    kept: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+from regdata.chain.mask_options import NO_INTENSITIES, MaskOptions
+from regdata.chain.mask_slide import Mask, examine, open_masks
+from regdata.chain.masked import MaskedImage, label_masks, measure_masks, one_sided
+from regdata.chain.nuclei import slide_nuclei
+from regdata.chain.output import show
+from regdata.chain.pair import open_he, slide_record
+from regdata.chain.source import Labels
+from regdata.files import (
+    Progress,
+    RunDirectory,
+    StageResult,
+    bar,
+    file_identity,
+    read_json,
+    write_json,
+)
+from regdata.labelling.measuring import Measured
+from regdata.labelling.rules import REASONS
+from regdata.names import NEGATIVE
+from regdata.report import Aligned
+from regdata.slides import Slide
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """The slide, its masks by marker, the image they are channels of, and the network."""
+class MaskSource:
+    """An H&E slide, its masks by marker, and the image they are channels of."""
 
-    he: Slide
+    options: MaskOptions
+    slide: Slide
     masks: dict[str, Mask]
     image: Slide
-    model: Model
     identity: dict[str, Any]
+    model: Model
 
     @property
-    def mpp(self) -> float:
-        """µm per level-0 pixel of the H&E."""
-        return self.he.known_mpp("--he-mpp")
+    def keys(self) -> dict[str, str]:
+        """Per stage a hash of all that its result depends on."""
+        return mask_keys(self.identity, self.masks, self.model, self.options)
 
     @property
-    def step(self) -> float:
-        """Level-0 H&E pixels per pixel at which nuclei were found."""
-        return self.model.config.mpp / self.mpp
+    def he(self) -> tuple[Path, float | None]:
+        """Where the H&E lies, and its µm per pixel."""
+        return self.slide.path, self.slide.mpp
 
+    def nuclei(
+        self, journal: Journal, progress: Progress
+    ) -> Iterator[tuple[CellTable, dict[str, Any]]]:
+        """The nuclei of the H&E slide."""
+        return slide_nuclei(self.slide, self, self.options, journal, progress)
 
-def build_masks(options: MaskOptions) -> MaskSummary:
-    """Label the nuclei of an H&E slide by masks in its own frame.
-
-    Parameters
-    ----------
-    options
-        What to do.
-
-    Raises
-    ------
-    RegdataError
-        For everything a user can mend; nothing half-written is left under the output's name.
-    """
-    check_options(options, options.markers)
-    bench = _open_bench(options)
-    stages = Stages(RunDirectory(options.run_directory), _keys(bench, options))
-    stages.check_output(options.output, options.overwrite)
-    found = {name: _examined(name, bench, stages) for name in bench.masks}
-    pair = Pair(bench.he, bench.image, 0, {}, bench.identity)
-    cells = segment_nuclei(pair, bench.model, stages)
-    if stages.published(options.output):
-        stages.kept += ["measure", "label"]
-        counts = read_json(stages.run.path / "summary.json")
-    else:
-        counts = _label(bench, cells, found, options, stages)
-    warnings = _doubts(options, found, counts)
-    return MaskSummary(options.output, counts, tuple(stages.kept), tuple(warnings))
-
-
-def _doubts(options: MaskOptions, found: dict[str, Found], counts: dict[str, int]) -> list[str]:
-    """What a person should know before trusting the labels."""
-    empty = [name for name, one in found.items() if one.share == 0]
-    out = [f"no pixel of the mask {name} is stained" for name in empty]
-    return out + one_sided(counts, str(options.masks))
-
-
-def _open_bench(options: MaskOptions) -> _Bench:
-    """Open slide, masks and network; what can be refused early is refused here."""
-    he = open_slide(options.he).with_mpp(options.he_mpp)
-    if not he.is_rgb or he.dtype != np.uint8:
-        raise RegdataError(
-            f"{options.he} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
-            f"{he.dtype}); expected the H&E slide. Are --he and --masks swapped?"
+    def examine(self, run: RunDirectory) -> "MaskEvidence":
+        """Read the masks through once, before any other work."""
+        numbered = enumerate(self.masks.items())
+        return MaskEvidence(
+            self, {name: _examined(k, name, one, run) for k, (name, one) in numbered}
         )
+
+
+def open_masked(options: MaskOptions) -> MaskSource:
+    """Open slide, masks and network; what can be refused early is refused here."""
+    check_options(options, options.markers)
+    he = open_he(options.he, options.he_mpp, "--masks")
     image, masks = open_masks(
         options.masks, he, options.markers, options.channel_names, options.if_mpp
     )
@@ -125,133 +83,91 @@ def _open_bench(options: MaskOptions) -> _Bench:
         "he": [file_identity(options.he), he.mpp],
         "masks": [file_identity(options.masks), image.mpp, image.channels],
     }
-    return _Bench(he, masks, image, load_model(options.model, options.device), identity)
+    model = load_model(options.model, options.device)
+    return MaskSource(options, he, masks, image, identity, model)
 
 
-def _keys(bench: _Bench, options: MaskOptions) -> dict[str, str]:
-    """Per stage a hash of all that its result depends on."""
-    masks = bench.identity["masks"]
-    keys = {"cells": cells_key(bench.model, bench.identity["he"])}
-    for name, mask in bench.masks.items():
-        channel = [*mask.slide.channels, name]
-        keys[f"mask {name}"] = stage_key(masks=masks, of=channel, version=_VERSIONS["masks"])
-    keys["measure"] = stage_key(of=keys["cells"], version=_VERSIONS["measure"])
-    keys["label"] = stage_key(
-        of=keys,
-        rules=options.rules(),
-        ring_um=options.ring_um,
-        patient=options.patient,
-        version=_VERSIONS["label"],
-    )
-    return keys
-
-
-def _examined(name: str, bench: _Bench, stages: Stages) -> Found:
-    """What a mask holds; read through once, before any other work."""
+def _examined(number: int, name: str, mask: Mask, run: RunDirectory) -> StageResult[MaskRecord]:
+    """What a mask holds."""
 
     def make(path: Path) -> None:
         with bar("read masks") as progress:
-            found = examine(name, bench.masks[name], progress)
-        write_json(path, asdict(found))
+            write_json(path, asdict(examine(name, mask, progress)))
 
-    number = list(bench.masks).index(name)
-    stored = read_json(stages.result(f"mask {name}", f"mask_{number}.json", make))
-    return Found(tuple(stored["values"]), float(stored["share"]))
+    def read(path: Path) -> MaskRecord:
+        stored = read_json(path)
+        return MaskRecord(**{**stored, "values": tuple(stored["values"])})
 
-
-def _label(
-    bench: _Bench, cells_path: Path, found: dict[str, Found], options: MaskOptions, stages: Stages
-) -> dict[str, int]:
-    """Count overlaps, label the nuclei, write file, pictures and GeoJSON; the number per label."""
-    cells = read_outlines(cells_path)
-    measured = _red_cells(bench, cells, stages)
-    ring_px = options.ring_um / bench.mpp
-    overlaps = {}
-    for name, mask in bench.masks.items():
-        ring = options.compartments.get(name, "nucleus") == "ring"
-        with bar(f"mask {name}"[:12]) as progress:
-            overlaps[name] = mask_overlaps(
-                cells, mask.stained, 1.0, ring_px if ring else None, progress
-            )
-    columns = label_cells(cells, measured, overlaps, bench.mpp, options)
-    columns |= {"slide": options.he.stem, "patient": options.patient or options.he.stem}
-    about = _describe(bench, found, options)
-    made = LabelledNuclei(cells_path, cells.flags, columns, measured)
-
-    def make(path: Path) -> None:
-        with bar("label") as progress:
-            write_labelled(path, made, about, progress)
-
-    labelled = stages.result("label", "labelled.h5", make)
-    counts = count_labels(labelled, (*map(str, about["classes"]), UNKNOWN))
-    masks = {name: mask.over(bench.he) for name, mask in bench.masks.items()}
-    aligned = Aligned(bench.he, None, masks, {}, bench.step)
-    show(options.output, aligned, labelled, _doubts(options, found, counts))
-    write_json(stages.run.path / "summary.json", counts)
-    stages.publish(labelled, options.output)
-    return counts
+    return run.stage(f"mask {name}", f"mask_{number}.json", make).then(read)
 
 
-def _red_cells(bench: _Bench, cells: CellTable, stages: Stages) -> Measured:
-    """The share of each nucleus that is coloured like red blood cells."""
+@dataclass(frozen=True)
+class MaskEvidence:
+    """Masks that were read through."""
 
-    def make(path: Path) -> None:
-        with bar("measure") as progress:
-            nowhere = np.zeros(len(cells))
-            save_measured(
-                path, measure(cells, bench.he, {}, bench.step, nowhere, progress=progress)
-            )
+    source: MaskSource
+    examined: dict[str, StageResult[MaskRecord]]
+    registered: None = None
 
-    return load_measured(stages.result("measure", "measured.npz", make))
+    @property
+    def stages(self) -> tuple[StageResult[Any], ...]:
+        """The stages it comes from."""
+        return tuple(self.examined.values())
 
+    @property
+    def mpp(self) -> float:
+        """µm per level-0 pixel of the H&E."""
+        return self.source.slide.known_mpp("--he-mpp")
 
-def label_cells(
-    cells: CellTable,
-    measured: Measured,
-    overlaps: dict[str, NDArray[np.float32]],
-    mpp: float,
-    options: MaskedOptions,
-) -> dict[str, Any]:
-    """Columns of obs that say what each nucleus is, and why.
+    @property
+    def step(self) -> float:
+        """Level-0 H&E pixels per pixel at which nuclei were found."""
+        return self.source.model.config.mpp / self.mpp
 
-    Parameters
-    ----------
-    mpp
-        µm per pixel in which the cells' positions are.
-    """
-    nuclei = Nuclei(
-        cells.xy * mpp,
-        np.sqrt(cells.area_um2 / np.pi),
-        cells.flags,
-        np.full(len(cells), np.nan),
-        measured,
-    )
-    rule = LabelRule(options.overlap, options.negative_up_to, legacy=options.legacy_overlap)
-    return label_masked(nuclei, overlaps, class_rules(options, list(overlaps)), rule)
+    def measure(self, nuclei: Path, run: RunDirectory) -> StageResult[Measured]:
+        """Overlaps of the nuclei with the masks."""
+        source = self.source
+        width, parts = source.options.ring_um / self.mpp, source.options.compartments
+        rings = {name: width for name, part in parts.items() if part == "ring"}
+        image = MaskedImage(source.slide, source.masks, self.step, rings)
+        return measure_masks(nuclei, lambda _: image, 1, run)
 
+    def label(self, nuclei: Path, measured: Measured) -> Labels:
+        """Labels by the overlaps."""
+        options = self.source.options
+        columns = label_masks(nuclei, measured, list(self.source.masks), self.mpp, options)
+        columns |= {"slide": options.he.stem, "patient": options.patient or options.he.stem}
+        return Labels(columns, read_outlines(nuclei).flags, self._record())
 
-def _describe(bench: _Bench, found: dict[str, Found], options: MaskOptions) -> dict[str, Any]:
-    """What the file says of how it was made."""
-    masks = {
-        name: {
-            "channel": bench.masks[name].slide.channels[0],
-            "values": np.array(one.values),
-            "share": one.share,
-        }
-        for name, one in found.items()
-    }
-    ratio = next(iter(bench.masks.values())).ratio
-    return {
-        "classes": np.array([NEGATIVE, *class_rules(options, options.markers)]),
-        "options": options.to_json(),
-        "model": bench.model.describe(),
-        "kinds": np.array(kinds_of(bench.model)),
-        "he": slide_facts(bench.he, bench.identity["he"]),
-        "masks": {
-            **slide_facts(bench.image, bench.identity["masks"]),
-            "ratio": ratio,
-            "markers": masks,
-        },
-        "flags": FLAGS,
-        "reasons": REASONS,
-    }
+    def _record(self) -> Record:
+        """What the file says of how it was made."""
+        source, options = self.source, self.source.options
+        masks = MasksRecord(
+            slide=slide_record(source.image, source.identity["masks"]),
+            ratio=next(iter(source.masks.values())).ratio,
+            markers={name: stage.value for name, stage in self.examined.items()},
+        )
+        return Record(
+            classes=(NEGATIVE, *class_rules(options, options.markers)),
+            options=options.model_dump(mode="json", exclude=set(NO_INTENSITIES)),
+            model=source.model.describe(),
+            kinds=kinds_of(source.model),
+            he=slide_record(source.slide, source.identity["he"]),
+            masks=masks,
+            flags=FLAGS,
+            reasons=REASONS,
+        )
+
+    def doubts(self, counts: dict[str, int]) -> list[str]:
+        """What a person should know before trusting the labels."""
+        empty = [name for name, stage in self.examined.items() if stage.value.share == 0]
+        out = [f"no pixel of the mask {name} is stained" for name in empty]
+        return out + one_sided(counts, str(self.source.options.masks))
+
+    def show(self, labelled: Path, labels: Labels, counts: dict[str, int]) -> None:
+        """Pictures of the labels, and the report."""
+        source = self.source
+        masks = {name: mask.over(source.slide) for name, mask in source.masks.items()}
+        aligned = Aligned(source.slide, None, masks, {}, self.step)
+        doubts = self.doubts(counts)
+        show(source.options.output, aligned, labelled, labels.record.classes, doubts)

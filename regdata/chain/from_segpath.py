@@ -9,53 +9,59 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from regdata.annotated import SegPathImage, find_pairs, leak_warning, leaking_slides, read_splits
-from regdata.cells import FLAGS, CellTable, count_cells, iterate_cells, label_index, write_dataset
-from regdata.cellvit.networks import (
-    Model,
-    apply_classifier,
-    choose_classifier,
-    kinds_of,
-    load_model,
-)
+from regdata.arrays import Ints
+from regdata.cells import FLAGS, CellTable, Record, SegPathRecord, SlideRecord, read_measured
+from regdata.cellvit.networks import Model, kinds_of, load_model
 from regdata.cellvit.tiles import Journal, segment_image
-from regdata.chain.from_masks import MaskSummary, label_cells
+from regdata.chain.keys import segpath_keys
 from regdata.chain.labelled import class_rules
-from regdata.chain.mask_options import SegPathOptions
-from regdata.chain.mask_output import name_codes, one_sided
-from regdata.chain.mask_slide import Mask
-from regdata.chain.pipeline import cells_key
+from regdata.chain.mask_options import NO_INTENSITIES, SegPathOptions
+from regdata.chain.masked import MaskedImage, label_masks, measure_masks, one_sided
 from regdata.chain.segpath_image import read_pair
-from regdata.chain.segpath_sheet import Sheet
-from regdata.errors import RegdataError
-from regdata.files import RunDirectory, Stages, bar, read_json, stage_key, write_json
-from regdata.labelling.measuring import mask_overlaps, measure
+from regdata.chain.segpath_sheet import write_sheet
+from regdata.chain.source import Labels
+from regdata.chain.tiling import resources_of
+from regdata.files import Progress, RunDirectory, StageResult, stage_key
+from regdata.labelling.measuring import Measured
 from regdata.labelling.rules import REASONS
-from regdata.names import NEGATIVE, UNKNOWN, quoted
-from regdata.report import count_labels
-from regdata.slides import Slide
-
-_VERSION = 1  # raised when the same images give other cells or labels
+from regdata.names import NEGATIVE, quoted
 
 
 @dataclass(frozen=True)
-class _Set:
+class SegPathSource:
     """The images that are labelled, and what is known of them.
 
     Attributes
     ----------
-    splits
-        Of every image, empty without a list; and the name of the list.
     options
         With the rule of the one class.
+    splits
+        Of every image, empty without a list; and the name of the list.
     """
 
+    options: SegPathOptions
     images: list[SegPathImage]
     splits: list[str]
-    source: str
-    options: SegPathOptions
+    listed: str
     model: Model
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Per stage a hash of all that its result depends on."""
+        names = [image.stem for image in self.images]
+        identity = {
+            "he": [names, _changed([image.he for image in self.images])],
+            "masks": _changed([image.mask for image in self.images]),
+        }
+        return segpath_keys(identity, [self.listed, self.splits], self.model, self.options)
+
+    @property
+    def he(self) -> tuple[Path, float | None]:
+        """Where the images lie, and their µm per pixel."""
+        return self.options.segpath, self.options.he_mpp
 
     @property
     def antigen(self) -> str:
@@ -72,34 +78,32 @@ class _Set:
         """Slides in more than one split."""
         return leaking_slides(self.slides, self.splits) if self.splits else {}
 
+    def nuclei(
+        self, journal: Journal, progress: Progress
+    ) -> Iterator[tuple[CellTable, dict[str, Any]]]:
+        """The nuclei of each image, in pixels of it; from the journal what is there."""
+        for number in range(len(self.images)):
+            record = journal.read(number, 0)
+            if record is None:
+                he = self.image(number).he  # a bad mask is refused before the work, too
+                cells = segment_image(he, self.model, resources=resources_of(self.options))
+                journal.append(number, 0, cells, {})
+            else:
+                cells = record[0]
+            yield cells, {"image_number": np.full(len(cells), number, np.int32)}
+            progress((number + 1) / len(self.images))
 
-def build_segpath(options: SegPathOptions) -> MaskSummary:
-    """Label the nuclei of all images of an antigen by their masks.
+    def image(self, number: int) -> MaskedImage:
+        """An image and its mask, read and checked."""
+        he, mask = read_pair(self.images[number], self.options.he_mpp)
+        return MaskedImage(he, {self.antigen: mask}, 1.0, {})
 
-    Parameters
-    ----------
-    options
-        What to do.
-
-    Raises
-    ------
-    RegdataError
-        For everything a user can mend; finished images are kept for the next run.
-    """
-    found = _gather(options)
-    stages = Stages(RunDirectory(options.run_directory), _keys(found))
-    stages.check_output(options.output, options.overwrite)
-    cells = _segment(found, stages)
-    if stages.published(options.output):
-        stages.kept.append("label")
-        counts = read_json(stages.run.path / "summary.json")
-    else:
-        counts = _label(found, cells, stages)
-    warnings = [*_doubts(found), *one_sided(counts, str(options.segpath))]
-    return MaskSummary(options.output, counts, tuple(stages.kept), tuple(warnings))
+    def examine(self, run: RunDirectory) -> "SegPathEvidence":
+        """Masks are checked with their images."""
+        return SegPathEvidence(self)
 
 
-def _gather(options: SegPathOptions) -> _Set:
+def open_segpath(options: SegPathOptions) -> SegPathSource:
     """Find the images; what can be refused early is refused here."""
     images = find_pairs(options.segpath, options.antigen)
     listed = read_splits(options.segpath, images)
@@ -109,36 +113,8 @@ def _gather(options: SegPathOptions) -> _Set:
     resolved = options.model_copy(update={"classes": classes, "antigen": part.antigen})
     class_rules(resolved, [part.antigen])
     model = load_model(options.model, options.device)
-    splits, source = ([], "") if listed is None else (listed[1], listed[0].name)
-    return _Set(images, splits, source, resolved, model)
-
-
-def _doubts(found: _Set) -> list[str]:
-    """What a person should know before training on the labels."""
-    out, slides = [], sorted(set(found.slides))
-    if found.leaks:
-        out.append(leak_warning(found.leaks, len(slides), found.source))
-    if len(slides) == 1:
-        out.append(
-            f"all images are of one slide ({slides[0]}): validation cannot be by slide, so no "
-            "score on them tells of a new slide; add images of others"
-        )
-    return out
-
-
-def _keys(found: _Set) -> dict[str, str]:
-    """Per stage a hash of all that its result depends on."""
-    names = [image.stem for image in found.images]
-    he = [names, _changed([image.he for image in found.images]), found.options.he_mpp]
-    keys = {"cells": cells_key(found.model, he)}
-    keys["label"] = stage_key(
-        of=keys,
-        masks=_changed([image.mask for image in found.images]),
-        splits=[found.source, found.splits],
-        rules=found.options.rules(),
-        version=_VERSION,
-    )
-    return keys
+    splits, name = ([], "") if listed is None else (listed[1], listed[0].name)
+    return SegPathSource(resolved, images, splits, name, model)
 
 
 def _changed(paths: Sequence[Path]) -> list[list[int]]:
@@ -146,129 +122,86 @@ def _changed(paths: Sequence[Path]) -> list[list[int]]:
     return [[status.st_size, status.st_mtime_ns] for status in (path.stat() for path in paths)]
 
 
-def _segment(found: _Set, stages: Stages) -> Path:
-    """The file of the nuclei of all images; `image` is the number of each one's."""
-    model, key = found.model, stages.keys["cells"]
-    width = model.config.token_width
+@dataclass(frozen=True)
+class SegPathEvidence:
+    """The masks of the images."""
 
-    def make(path: Path) -> None:
-        finished = path.with_name(f"cells.{key[:16]}.journal")
-        for other in set(path.parent.glob("cells.*.journal")) - {finished}:
-            other.unlink()
-        with (
-            Journal.open(finished, key, width) as journal,
-            bar("segment") as progress,
-            write_dataset(path, width) as out,
-        ):
-            for number, cells in enumerate(_cells(found, journal)):
-                out.append(cells, {"image": np.full(len(cells), number, np.int32)})
-                progress((number + 1) / len(found.images))
-            out.finish(kinds_of(model), {"model": model.describe()})
-        finished.unlink()
+    source: SegPathSource
+    stages: tuple[StageResult[Any], ...] = ()
+    registered: None = None
 
-    path = stages.result("cells", "cells.h5", make)
-    if count_cells(path) == 0:
-        raise RegdataError(
-            f"no nucleus found in {found.options.segpath}; are its images H&E, and is their pixel "
-            f"size ({found.options.he_mpp} µm) right? Correct it with --he-mpp"
+    def measure(self, nuclei: Path, run: RunDirectory) -> StageResult[Measured]:
+        """Overlaps of the nuclei with the mask of their image."""
+        return measure_masks(nuclei, self.source.image, len(self.source.images), run)
+
+    def label(self, nuclei: Path, measured: Measured) -> Labels:
+        """Labels by the overlaps, and what is known of the images."""
+        source = self.source
+        dataset, _ = read_measured(nuclei)
+        number = dataset.obs["image_number"].to_numpy()
+        mpp, options = source.options.he_mpp, source.options
+        columns = label_masks(nuclei, measured, [source.antigen], mpp, options)
+        parts = [image.part for image in source.images]
+        columns |= {
+            "slide": _named(source.slides, number),
+            "patient": _named(source.slides, number),
+            "image": _named([image.stem for image in source.images], number),
+            "offset_x": np.array([part.x for part in parts], np.int32)[number],
+            "offset_y": np.array([part.y for part in parts], np.int32)[number],
+        }
+        if source.splits:
+            columns["split"] = _named(source.splits, number)
+        return Labels(columns, dataset.cells.flags, self._record())
+
+    def _record(self) -> Record:
+        """What the file says of how it was made."""
+        source, options, part = self.source, self.source.options, self.source.images[0].part
+        published = SegPathRecord(
+            antigen=part.antigen,
+            cell_type=part.cell_type,
+            images=len(source.images),
+            slides=tuple(sorted(set(source.slides))),
+            sha256=stage_key(of=source.keys),
+            splits=source.listed,
+            leaks={f"slide {slide}": own for slide, own in source.leaks.items()},
         )
-    return path
+        # slides are known by their ids in the whole set: so two files of parts of it share theirs,
+        # and training puts no slide on both sides
+        known_as = stage_key(segpath=[part.antigen, part.cell_type])
+        folder = str(options.segpath.resolve())
+        return Record(
+            classes=(NEGATIVE, *options.classes),
+            options=options.model_dump(mode="json", exclude=set(NO_INTENSITIES)),
+            model=source.model.describe(),
+            kinds=kinds_of(source.model),
+            he=SlideRecord(path=folder, sha256=known_as, mpp=options.he_mpp),
+            segpath=published,
+            flags=FLAGS,
+            reasons=REASONS,
+        )
+
+    def doubts(self, counts: dict[str, int]) -> list[str]:
+        """What a person should know before training on the labels."""
+        source, slides = self.source, sorted(set(self.source.slides))
+        out = []
+        if source.leaks:
+            out.append(leak_warning(source.leaks, len(slides), source.listed))
+        if len(slides) == 1:
+            out.append(
+                f"all images are of one slide ({slides[0]}): validation cannot be by slide, so no "
+                "score on them tells of a new slide; add images of others"
+            )
+        return out + one_sided(counts, str(source.options.segpath))
+
+    def show(self, labelled: Path, labels: Labels, counts: dict[str, int]) -> None:
+        """A picture of some of the images."""
+        output = self.source.options.output
+        path = output.parent / "qc" / f"{output.stem}_images.png"
+        stems = [image.stem for image in self.source.images]
+        write_sheet(path, labelled, stems, self.source.image)
 
 
-def _cells(found: _Set, journal: Journal) -> Iterator[CellTable]:
-    """The nuclei of each image, in pixels of it; from the journal what is there."""
-    model, classifier = found.model, choose_classifier(found.model)
-    for number, image in enumerate(found.images):
-        record = journal.read(number, 0)
-        if record is not None:
-            yield record[0]
-            continue
-        he, _ = read_pair(image, found.options.he_mpp)  # the mask is refused before the work, too
-        cells = segment_image(he, model)
-        cells = apply_classifier(cells, classifier) if classifier else cells
-        journal.append(number, 0, cells, {})
-        yield cells
-
-
-def _label(found: _Set, cells: Path, stages: Stages) -> dict[str, int]:
-    """Label the nuclei and write the file; the number per label."""
-    splits = sorted(set(found.splits))
-    names = {"image": [image.stem for image in found.images]}
-    names |= {"split": splits} if splits else {}
-    about = _describe(found)
-    classes = tuple(map(str, about["classes"]))
-
-    def make(path: Path) -> None:
-        total, done = count_cells(cells), 0
-        sheet = Sheet(len(found.images))
-        with (
-            bar("label") as progress,
-            write_dataset(path, found.model.config.token_width) as out,
-        ):
-            for table, obs in iterate_cells(cells):
-                number = obs["image"].to_numpy()
-                for k in np.unique(number).tolist():
-                    own = table.take(number == k)
-                    pair = read_pair(found.images[k], found.options.he_mpp)
-                    columns = _columns(found, k, own, pair)
-                    sheet.offer(k, *pair, own, label_index(columns["label"], classes))
-                    out.append(own, columns)
-                done += len(table)
-                progress(done / total)
-            out.finish(kinds_of(found.model), about)
-        name_codes(path, names)
-        sheet.write(found.options.output.parent / "qc" / f"{found.options.output.stem}_images.png")
-
-    labelled = stages.result("label", "labelled.h5", make)
-    counts = count_labels(labelled, (*classes, UNKNOWN))
-    write_json(stages.run.path / "summary.json", counts)
-    stages.publish(labelled, found.options.output)
-    return counts
-
-
-def _columns(found: _Set, k: int, cells: CellTable, pair: tuple[Slide, Mask]) -> dict[str, Any]:
-    """Columns of obs of the cells of image `k`; image and split as numbers."""
-    (he, mask), image = pair, found.images[k]
-    measured = measure(cells, he, {}, 1.0, np.zeros(len(cells)))
-    overlaps = {found.antigen: mask_overlaps(cells, mask.stained, 1.0)}
-    columns: dict[str, Any] = {
-        "slide": image.part.slide,
-        "patient": image.part.slide,
-        "image": np.int32(k),
-        "offset_x": np.int32(image.part.x),
-        "offset_y": np.int32(image.part.y),
-        **label_cells(cells, measured, overlaps, found.options.he_mpp, found.options),
-        **measured.columns,
-    }
-    if found.splits:
-        columns["split"] = np.int32(sorted(set(found.splits)).index(found.splits[k]))
-    return columns
-
-
-def _describe(found: _Set) -> dict[str, Any]:
-    """What the file says of how it was made."""
-    options, part = found.options, found.images[0].part
-    identity = _keys(found)
-    folder = str(options.segpath.resolve())
-    published: dict[str, Any] = {
-        "antigen": part.antigen,
-        "cell_type": part.cell_type,
-        "images": len(found.images),
-        "slides": np.array(sorted(set(found.slides))),
-        "sha256": stage_key(of=identity),
-        "splits": found.source,
-        "leaks": {f"slide {slide}": np.array(own) for slide, own in found.leaks.items()},
-    }
-    # slides are known by their ids in the whole set: so two files of parts of it share theirs,
-    # and training puts no slide on both sides
-    known_as = stage_key(segpath=[part.antigen, part.cell_type])
-    return {
-        "classes": np.array([NEGATIVE, *options.classes]),
-        "options": options.to_json(),
-        "model": found.model.describe(),
-        "kinds": np.array(kinds_of(found.model)),
-        "he": {"path": folder, "sha256": known_as, "mpp": options.he_mpp},
-        "segpath": published,
-        "flags": FLAGS,
-        "reasons": REASONS,
-    }
+def _named(names: Sequence[str], number: Ints) -> pd.Categorical:
+    """The name of each nucleus's image, slide or split; names of millions are not held."""
+    codes, kinds = pd.factorize(np.array(names, dtype=object), sort=True)
+    return pd.Categorical.from_codes(codes[number], kinds)

@@ -5,38 +5,22 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from regdata.chain.options import LabelOptions
+from regdata.chain.options import LabelOptions, RunOptions, SlideOptions
 from regdata.errors import RegdataError
 from regdata.names import RESERVED
 
 _SEGPATH_MPP = 0.22
 """µm per pixel of SegPath's images."""
-_NO_INTENSITIES = ("thresholds", "certain")
+NO_INTENSITIES = ("thresholds", "certain")
+"""Options that builds from masks do not have."""
 
 
-class MaskedOptions(LabelOptions):
-    """What all builds from masks share; there are no thresholds and no probabilities.
-
-    Attributes
-    ----------
-    output
-        The `.h5` to write.
-    model
-        File of network weights; the built-in model by default.
-    device
-        auto, cpu or cuda.
-    overwrite
-        Replace an output that was made with other options.
-    """
-
-    output: Path
-    model: Path | None = None
-    device: str = "auto"
-    overwrite: bool = False
+class MaskedOptions(RunOptions):
+    """What builds from masks share; there are no thresholds and no probabilities."""
 
     @model_validator(mode="after")
     def _no_intensities(self) -> "MaskedOptions":
-        for name in _NO_INTENSITIES:
+        for name in NO_INTENSITIES:
             if name in self.model_fields_set:
                 option = name.removesuffix("s")
                 raise RegdataError(
@@ -45,48 +29,21 @@ class MaskedOptions(LabelOptions):
         return self
 
     @property
-    def run_directory(self) -> Path:
-        """Where the results of the stages are kept."""
-        return self.output.with_suffix(".run")
-
     def rules(self) -> dict[str, Any]:
         """What labels depend on besides masks and nuclei."""
-        return self.model_dump(include=set(LabelOptions.model_fields) - set(_NO_INTENSITIES))
-
-    def to_json(self) -> str:
-        """All options as a file keeps them."""
-        return self.model_dump_json(exclude=set(_NO_INTENSITIES))
+        return self.model_dump(include=set(LabelOptions.model_fields) - set(NO_INTENSITIES))
 
 
-class MaskOptions(MaskedOptions):
+class MaskOptions(MaskedOptions, SlideOptions):
     """Options of `regdata build --masks`.
 
     Attributes
     ----------
-    he
-        The H&E slide.
     masks
-        An image in its frame, one channel a marker; what is above 0 is stained.
-    markers
-        Channels of the masks, by name or index; any name where there is one channel.
-    he_mpp, if_mpp
-        µm per pixel of the two, where the file does not say or is wrong.
-    channel_names
-        New names for all channels of the masks, separated by commas.
-    ring_um
-        Width of the ring around a nucleus.
-    patient
-        Kept with every cell, so that training can split by patient.
+        An image in the frame of the H&E slide, one channel a marker; what is above 0 is stained.
     """
 
-    he: Path
     masks: Path
-    markers: tuple[str, ...] = Field(min_length=1)
-    he_mpp: float | None = Field(None, gt=0)
-    if_mpp: float | None = Field(None, gt=0)
-    channel_names: str | None = None
-    ring_um: float = Field(2.0, gt=0, le=10)
-    patient: str | None = None
 
 
 class SegPathOptions(MaskedOptions):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.cells import MaskRecord
 from regdata.errors import RegdataError
 from regdata.files import Progress, silent
 from regdata.slides import Box, Pixels, Slide, find_channel, open_slide, rename_channels
@@ -59,22 +60,6 @@ class Mask:
 
         dtype = np.dtype(np.uint8)
         return replace(self.slide, sizes=(he.size,), mpp=he.mpp, dtype=dtype, pixels=pixels)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a mask holds.
-
-    Attributes
-    ----------
-    values
-        The one or two values of its pixels.
-    share
-        Share of its pixels that is stained.
-    """
-
-    values: tuple[float, ...]
-    share: float
 
 
 def open_masks(
@@ -171,7 +156,7 @@ def _grey(slide: Slide) -> Slide:
     return replace(slide, channels=("grey",), pixels=pixels)
 
 
-def examine(name: str, mask: Mask, progress: Progress = silent) -> Found:
+def examine(name: str, mask: Mask, progress: Progress = silent) -> MaskRecord:
     """Read a whole mask once to see that it is one.
 
     Raises
@@ -200,7 +185,8 @@ def examine(name: str, mask: Mask, progress: Progress = silent) -> Found:
             f"{slide.path} is no mask: {name} has the values {low:g} and {high:g}; expected 0 "
             "where nothing is stained"
         )
-    return Found(tuple(sorted(values)), stained / (slide.size[0] * slide.size[1]))
+    share = stained / (slide.size[0] * slide.size[1])
+    return MaskRecord(channel=slide.channels[0], values=tuple(sorted(values)), share=share)
 
 
 def _values(block: Pixels) -> set[float]:

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable
+from regdata.cells import CellTable, ChannelRecord, HistogramRecord
 from regdata.chain.options import AUTO, BuildOptions
 from regdata.chain.pair import Pair
 from regdata.errors import RegdataError
-from regdata.files import Stages, bar, replacing
+from regdata.files import RunDirectory, StageResult, bar, replacing
 from regdata.labelling.channels import (
     Correction,
     CorrectionOptions,
@@ -39,14 +38,16 @@ class Channel:
     correction: Correction
     pixels: Histogram
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ChannelRecord:
         """What a dataset keeps of it; enough to find other thresholds."""
         p = self.pixels
-        pixels = {"counts": p.counts, "low": p.low, "high": p.high}
-        return {"correction": self.correction.describe(), "pixels": pixels}
+        pixels = HistogramRecord(counts=p.counts, low=p.low, high=p.high)
+        return ChannelRecord(pixels=pixels, correction=self.correction.describe())
 
 
-def correct_channel(pair: Pair, name: str, options: BuildOptions, stages: Stages) -> Channel:
+def correct_channel(
+    pair: Pair, name: str, options: BuildOptions, run: RunDirectory
+) -> StageResult[Channel]:
     """Find how a channel is corrected, and the histogram of its tissue.
 
     Raises
@@ -67,9 +68,9 @@ def correct_channel(pair: Pair, name: str, options: BuildOptions, stages: Stages
             pixels = tissue_histogram(corrected(pair.if_, correction), tissue, progress)
         save_channel(path, Channel(correction, pixels))
 
-    found = load_channel(stages.result(f"correct {name}", f"channel_{channel}.npz", make))
+    found = run.stage(f"correct {name}", f"channel_{channel}.npz", make).then(load_channel)
     if not nuclear:
-        check_stained(pair, name, found.pixels, options)
+        check_stained(pair, name, found.value.pixels, options)
     return found
 
 
@@ -138,8 +139,8 @@ def measure_nuclei(
     error_um: NDArray[np.float64],
     step: float,
     options: BuildOptions,
-    stages: Stages,
-) -> Measured:
+    run: RunDirectory,
+) -> StageResult[Measured]:
     """Intensities of all nuclei in all channels."""
 
     def make(path: Path) -> None:
@@ -147,7 +148,7 @@ def measure_nuclei(
             measured = measure(cells, pair.he, found, step, error_um, options.ring_um, progress)
         save_measured(path, measured)
 
-    return load_measured(stages.result("measure", "measured.npz", make))
+    return run.stage("measure", "measured.npz", make).then(load_measured)
 
 
 def save_measured(path: Path, measured: Measured) -> None:

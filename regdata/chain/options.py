@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -115,73 +116,111 @@ class LabelOptions(BaseModel):
         return self
 
     @property
+    def rules(self) -> dict[str, Any]:
+        """What labels depend on besides what was measured."""
+        return self.model_dump(include=set(LabelOptions.model_fields))
+
+    @property
     def negative_up_to(self) -> float:
         """Lower end of the ambiguous band."""
         return min(0.05, self.overlap) if self.ambiguous is None else self.ambiguous
 
 
-class BuildOptions(LabelOptions):
-    """Options of `regdata build`; written in full into the file it makes.
+class RunOptions(LabelOptions):
+    """What every build is asked; written in full into the file it makes.
 
     Attributes
     ----------
-    he, if_
-        The two slides.
     output
         The `.h5` to write.
-    markers
-        Channels of the IF slide, by name or index.
-    he_mpp, if_mpp
-        µm per pixel, where the file does not say or is wrong.
-    dapi
-        The nuclear channel; found by its name by default.
-    channel_names
-        New names for all channels of the IF slide, separated by commas.
-    autofluorescence
-        CHANNEL or CHANNEL:RATIO: a channel without antibody that is subtracted from the markers,
-        times a ratio of exposures that is fitted by default.
-    field_um
-        Side of the scanner's camera fields, whose shading is then taken out.
-    ring_um
-        Width of the ring around a nucleus.
-    erode
-        Pixels that are taken off the borders of the masks.
-    min_size_um2
-        Smaller pieces of the masks are dropped.
     model
         File of network weights; the built-in model by default.
     device
         auto, cpu or cuda.
-    patient
-        Kept with every cell, so that training can split by patient.
+    workers, batch_size
+        Threads and tiles at once, see `Resources`; results do not depend on them.
     overwrite
         Replace an output that was made with other options.
     """
 
-    he: Path
-    if_: Path
     output: Path
-    markers: tuple[str, ...] = Field(min_length=1)
-    he_mpp: float | None = Field(None, gt=0)
-    if_mpp: float | None = Field(None, gt=0)
-    dapi: str | None = None
-    channel_names: str | None = None
-    autofluorescence: str | None = None
-    field_um: float | None = Field(None, gt=0)
-    ring_um: float = Field(2.0, gt=0, le=10)
-    erode: int = Field(0, ge=0, le=10)
-    min_size_um2: float = Field(0.0, ge=0)
     model: Path | None = None
     device: str = "auto"
-    patient: str | None = None
+    workers: int = Field(2, ge=1)
+    batch_size: int | None = Field(None, ge=1)
     overwrite: bool = False
-
-    @property
-    def shapes_masks(self) -> bool:
-        """Whether a mask is more than a threshold, so that its pixels must be counted."""
-        return self.erode > 0 or self.min_size_um2 > 0 or self.legacy_overlap
 
     @property
     def run_directory(self) -> Path:
         """Where the results of the stages are kept."""
         return self.output.with_suffix(".run")
+
+
+class SlideOptions(RunOptions):
+    """What builds from an H&E slide and another image are asked.
+
+    Attributes
+    ----------
+    he
+        The H&E slide.
+    markers
+        Channels of the other image, by name or index.
+    he_mpp, if_mpp
+        µm per pixel of the two, where the file does not say or is wrong.
+    channel_names
+        New names for all channels of the other image, separated by commas.
+    ring_um
+        Width of the ring around a nucleus.
+    patient
+        Kept with every cell, so that training can split by patient.
+    tissue
+        Where nuclei are looked for: "auto", "all", or a GeoJSON file of polygons.
+    region
+        Only in this box, x,y,w,h in level-0 pixels of the H&E.
+    skip_bad_tiles
+        Leave out blurred, folded or marked tiles.
+    """
+
+    he: Path
+    markers: tuple[str, ...] = Field(min_length=1)
+    he_mpp: float | None = Field(None, gt=0)
+    if_mpp: float | None = Field(None, gt=0)
+    channel_names: str | None = None
+    ring_um: float = Field(2.0, gt=0, le=10)
+    patient: str | None = None
+    tissue: str = "auto"
+    region: str | None = None
+    skip_bad_tiles: bool = False
+
+
+class BuildOptions(SlideOptions):
+    """Options of `regdata build --if`.
+
+    Attributes
+    ----------
+    if_
+        The immunofluorescence slide.
+    dapi
+        The nuclear channel; found by its name by default.
+    autofluorescence
+        CHANNEL or CHANNEL:RATIO: a channel without antibody that is subtracted from the markers,
+        times a ratio of exposures that is fitted by default.
+    field_um
+        Side of the scanner's camera fields, whose shading is then taken out.
+    erode
+        Pixels that are taken off the borders of the masks.
+    min_size_um2
+        Smaller pieces of the masks are dropped.
+    """
+
+    if_: Path
+    dapi: str | None = None
+    autofluorescence: str | None = None
+    field_um: float | None = Field(None, gt=0)
+    erode: int = Field(0, ge=0, le=10)
+    min_size_um2: float = Field(0.0, ge=0)
+
+    @property
+    def shapes_masks(self) -> bool:
+        """Whether a mask is more than a threshold, so that its pixels must be counted."""
+        return self.erode > 0 or self.min_size_um2 > 0 or self.legacy_overlap

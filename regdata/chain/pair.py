@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.cells import SlideRecord
 from regdata.chain.options import BuildOptions
 from regdata.errors import RegdataError
 from regdata.files import file_identity, stage_key
@@ -40,6 +41,38 @@ class Pair:
     autofluorescence: tuple[int | None, float | None] = (None, None)
     dapi_given: bool = False
 
+    @property
+    def nuclear(self) -> str:
+        """Name of the nuclear channel."""
+        return self.if_.channels[self.dapi]
+
+    @property
+    def mpp(self) -> float:
+        """µm per level-0 pixel of the H&E."""
+        return self.he.known_mpp("--he-mpp")
+
+
+def open_he(path: Path, mpp: float | None, other: str) -> Slide:
+    """Open an H&E slide.
+
+    Parameters
+    ----------
+    other
+        The option of the image beside it, which may be the H&E in its place.
+
+    Raises
+    ------
+    RegdataError
+        It cannot be read, or is no 8-bit RGB picture.
+    """
+    he = open_slide(path).with_mpp(mpp)
+    if not he.is_rgb or he.dtype != np.uint8:
+        raise RegdataError(
+            f"{path} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
+            f"{he.dtype}); expected the H&E slide. Are --he and {other} swapped?"
+        )
+    return he
+
 
 def open_he_if(
     he_path: Path, if_path: Path, he_mpp: float | None, if_mpp: float | None
@@ -51,12 +84,7 @@ def open_he_if(
     RegdataError
         One cannot be read or does not say its pixel size, or the first is no RGB picture.
     """
-    he, if_ = open_slide(he_path).with_mpp(he_mpp), open_slide(if_path).with_mpp(if_mpp)
-    if not he.is_rgb or he.dtype != np.uint8:
-        raise RegdataError(
-            f"{he_path} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
-            f"{he.dtype}); expected the H&E slide. Are --he and --if swapped?"
-        )
+    he, if_ = open_he(he_path, he_mpp, "--if"), open_slide(if_path).with_mpp(if_mpp)
     he.known_mpp("--he-mpp")
     if_.known_mpp("--if-mpp")
     return he, if_
@@ -103,12 +131,12 @@ def covered(pair: Pair, he_to_if: Transform, xy: NDArray[np.float64]) -> NDArray
     return np.asarray(inside.all(axis=1))
 
 
-def slide_facts(slide: Slide, identity: Any) -> dict[str, Any]:
-    """What a dataset keeps of a slide it was made from."""
-    return {
-        "path": str(slide.path),
-        "sha256": stage_key(of=identity),
-        "mpp": slide.mpp or 0.0,
-        "size": np.array(slide.size),
-        "channels": np.array(slide.channels),
-    }
+def slide_record(slide: Slide, identity: Any) -> SlideRecord:
+    """What a file keeps of a slide it was made from."""
+    return SlideRecord(
+        path=str(slide.path),
+        sha256=stage_key(of=identity),
+        mpp=slide.mpp,
+        size=slide.size,
+        channels=tuple(slide.channels),
+    )

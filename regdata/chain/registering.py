@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from regdata.chain.options import BuildOptions
 from regdata.chain.pair import Pair
 from regdata.errors import RegdataError
-from regdata.files import Progress, Stages, bar
+from regdata.files import Progress, RunDirectory, StageResult, bar
 from regdata.registration import (
     Registration,
     SlidePair,
@@ -42,7 +42,7 @@ class Registered:
         return verdict(self.quality)
 
 
-def register_slides(pair: Pair, stages: Stages) -> Registered:
+def register_slides(pair: Pair, run: RunDirectory) -> StageResult[Registered]:
     """Find the map from the H&E slide to the IF slide.
 
     Raises
@@ -61,18 +61,19 @@ def register_slides(pair: Pair, stages: Stages) -> Registered:
         write_table(quality, tiles)
         found.save(path)
 
-    tiles = stages.run.path / "quality.csv"
+    tiles = run.path / "quality.csv"
     if not tiles.exists():  # the two are made together
-        (stages.run.path / "transform.h5").unlink(missing_ok=True)
-    found = Registered(
-        Registration.load(stages.result("register", "transform.h5", make)), read_table(tiles)
+        (run.path / "transform.h5").unlink(missing_ok=True)
+    result = run.stage("register", "transform.h5", make).then(
+        lambda path: Registered(Registration.load(path), read_table(tiles))
     )
-    if found.verdict.status == "refuse":
+    judged = result.value.verdict
+    if judged.status == "refuse":
         raise RegdataError(
             f"{pair.he.path} and {pair.if_.path} cannot be registered well enough to label "
-            f"nuclei: {'; '.join(found.verdict.reasons)}; look at them with `regdata register`"
+            f"nuclei: {'; '.join(judged.reasons)}; look at them with `regdata register`"
         )
-    return found
+    return result
 
 
 def _found(pair: Pair, progress: Progress) -> Registration:

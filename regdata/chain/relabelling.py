@@ -1,6 +1,6 @@
 """Labelling the cells of a file again: other thresholds, rules and bands, without the images."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 from anndata.io import read_elem, write_elem
 
-from regdata.cells import CellDataset, read_about, read_measured, write_cells_geojson
+from regdata.cells import (
+    CellDataset,
+    Record,
+    ThresholdRecord,
+    read_measured,
+    read_record,
+    write_cells_geojson,
+    write_record,
+)
 from regdata.chain.labelled import check_options, class_rules, label_columns, thresholds
 from regdata.chain.options import LabelOptions
 from regdata.errors import RegdataError
@@ -38,14 +46,13 @@ def options_of(path: Path) -> LabelOptions:
 
 
 def _asked(path: Path) -> dict[str, Any]:
-    about = read_about(path)
-    if "channels" not in about:
+    record = read_record(path)
+    if not record.channels:
         raise RegdataError(
             f"{path} holds no intensities to label from; expected a file that this version of "
             "`regdata build` made from an IF slide"
         )
-    asked: dict[str, Any] = json.loads(str(about["options"]))
-    return asked
+    return record.options
 
 
 def relabel(
@@ -71,22 +78,21 @@ def relabel(
     if output is not None and output.exists() and not overwrite:
         raise RegdataError(f"{output} exists; pass --overwrite to replace it, or another -o")
     dataset, curves = read_measured(path)
-    about = dataset.about
+    record = dataset.record
     nuclei = _nuclei(dataset, Measured(_measured_columns(dataset.obs), curves))
-    pixels = {name: _pixels(about, name) for name in asked["markers"]}
-    mpp = float(about["he"]["mpp"])
-    w, h = (float(side) * mpp for side in about["he"]["size"])
-    found = thresholds(nuclei, pixels, options, (w, h))
+    pixels = {name: _pixels(record, name) for name in asked["markers"]}
+    found = thresholds(nuclei, pixels, options, _size_um(dataset))
     counted = _counted(dataset, asked, options, found)
-    columns = label_columns(nuclei, found, options, str(about["nuclear"]), counted)
-    changed = {
-        "options": json.dumps({**asked, **options.model_dump()}),
-        "thresholds": {name: threshold.describe() for name, threshold in found.items()},
-        "classes": np.array([NEGATIVE, *class_rules(options, asked["markers"])]),
-    }
+    columns = label_columns(nuclei, found, options, record.nuclear, counted)
+    changed = replace(
+        record,
+        options={**asked, **options.model_dump()},
+        thresholds={name: ThresholdRecord(**cut.describe()) for name, cut in found.items()},
+        classes=(NEGATIVE, *class_rules(options, asked["markers"])),
+    )
     written = output or path
     _write(path, written, columns, changed)
-    names = (*(str(name) for name in changed["classes"]), UNKNOWN)
+    names = (*changed.classes, UNKNOWN)
     beside = written.parent / f"{written.stem}.cells.geojson.gz"
     if beside.exists():
         write_cells_geojson(beside, written, "label", names)
@@ -96,7 +102,7 @@ def relabel(
 def _nuclei(dataset: CellDataset, measured: Measured) -> Nuclei:
     obs = dataset.obs
     return Nuclei(
-        dataset.cells.xy * float(dataset.about["he"]["mpp"]),
+        dataset.cells.xy * _mpp(dataset),
         np.sqrt(obs["area_um2"].to_numpy() / np.pi),
         obs["flags"].to_numpy(np.uint8),
         obs["registration_error_um"].to_numpy(float),
@@ -104,13 +110,32 @@ def _nuclei(dataset: CellDataset, measured: Measured) -> Nuclei:
     )
 
 
+def _mpp(dataset: CellDataset) -> float:
+    """µm per level-0 pixel of the H&E.
+
+    Raises
+    ------
+    RegdataError
+        The file does not say it.
+    """
+    if dataset.record.he.mpp is None:
+        raise RegdataError(f"{dataset.path} does not say the pixel size of its H&E; build it again")
+    return dataset.record.he.mpp
+
+
+def _size_um(dataset: CellDataset) -> tuple[float, float]:
+    """(w, h) of the H&E slide."""
+    w, h = (side * _mpp(dataset) for side in dataset.record.he.size or (0, 0))
+    return w, h
+
+
 def _measured_columns(obs: pd.DataFrame) -> dict[str, Any]:
     return {name: column.to_numpy() for name, column in obs.items() if column.dtype == np.float32}
 
 
-def _pixels(about: dict[str, Any], name: str) -> Histogram:
-    stored = about["channels"][name]["pixels"]
-    return Histogram(np.asarray(stored["counts"]), float(stored["low"]), float(stored["high"]))
+def _pixels(record: Record, name: str) -> Histogram:
+    stored = record.channels[name].pixels
+    return Histogram(stored.counts, stored.low, stored.high)
 
 
 def _counted(
@@ -127,7 +152,7 @@ def _counted(
     if not shaped and not options.legacy_overlap:
         return {}
     same = all(
-        np.array_equal(threshold.surface.grid, dataset.about["thresholds"][name]["grid"])
+        np.array_equal(threshold.surface.grid, dataset.record.thresholds[name].grid)
         and asked["compartments"].get(name, "nucleus") == options.compartments.get(name, "nucleus")
         for name, threshold in found.items()
     )
@@ -141,7 +166,7 @@ def _counted(
     )
 
 
-def _write(path: Path, output: Path, columns: dict[str, Any], changed: dict[str, Any]) -> None:
+def _write(path: Path, output: Path, columns: dict[str, Any], record: Record) -> None:
     """A copy of the file with other columns and entries, whole or not at all."""
     with replacing(output) as part:
         # not a copy of all: what is taken out of a file of HDF5 leaves a hole in it
@@ -156,8 +181,6 @@ def _write(path: Path, output: Path, columns: dict[str, Any], changed: dict[str,
                 text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
                 obs[name] = pd.Categorical(values) if text else values
             write_elem(file, "obs", obs)
-            for name, value in changed.items():
-                del file[f"uns/regdata/{name}"]
-                write_elem(file, f"uns/regdata/{name}", value)
+            write_record(file, record)
         # the file is no longer what a build made: a rerun must not take it for that
         (output.with_suffix(".run") / "output.key").unlink(missing_ok=True)

@@ -2,9 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+
+from regdata.commands.nuclei_options import nuclei_options, resource_options
+
+if TYPE_CHECKING:
+    from regdata.chain import BuildSummary
 
 _PATH = click.Path(path_type=Path)
 
@@ -68,7 +74,11 @@ def checked(model: Any, values: dict[str, Any]) -> Any:
 # Of each source: what it needs, and what it does not take.
 _MEASURED = ("thresholds", "certain", "dapi", "autofluorescence")
 _INTENSITIES = (*_MEASURED, "field_um", "erode", "min_size_um2")
-_SLIDE = ("he", "markers", "if_mpp", "channel_names", "compartments", "ring_um", "patient")
+_NUCLEI = ("tissue", "region", "skip_bad_tiles")
+_SLIDE = (
+    *("he", "markers", "if_mpp", "channel_names", "compartments", "ring_um", "patient"),
+    *_NUCLEI,
+)
 _SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "if_": (("he", "markers"), ("antigen",)),
     "masks": (("he", "markers"), ("antigen", *_INTENSITIES)),
@@ -84,7 +94,8 @@ def _source(given: Mapping[str, Any]) -> str:
     UsageError
         None or several were, an option is missing, or one does not go with the source.
     """
-    params = click.get_current_context().command.params
+    context = click.get_current_context()
+    params = context.command.params
     names = {str(param.name): max(param.opts, key=len) for param in params}
     named = [source for source in _SOURCES if given.get(source) is not None]
     if len(named) != 1:
@@ -98,7 +109,7 @@ def _source(given: Mapping[str, Any]) -> str:
         if not given[name]:
             raise click.UsageError(f"Missing option '{names[name]}'.")
     for name in foreign:
-        if given[name] not in (None, False, ()):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise click.UsageError(f"{names[name]} does not go with {names[named[0]]}")
     return named[0]
 
@@ -121,8 +132,10 @@ def _source(given: Mapping[str, Any]) -> str:
 @click.option("--ring-um", type=float, help="Width of the ring around a nucleus; 2 by default.")
 @click.option("--erode", type=int, help="Pixels taken off the borders of the masks.")
 @click.option("--min-size-um2", type=float, help="Smaller pieces of the masks are dropped.")
+@nuclei_options
 @click.option("--model", type=_PATH, help="Network weights; built-in by default.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@resource_options
 @click.option("--patient", help="Patient of this slide, so that training can split by it.")
 @click.option("--overwrite", is_flag=True, help="Replace an output made with other options.")
 def build(**options: Any) -> None:
@@ -131,43 +144,21 @@ def build(**options: Any) -> None:
     --masks takes masks of markers in the place of the IF slide, --segpath a folder of images with
     masks; then nothing is registered, and a mask alone says what is stained.
     """
-    {"if_": _build_pair, "masks": _build_masks, "segpath": _build_segpath}[_source(options)](
-        options
-    )
-
-
-def _build_pair(options: dict[str, Any]) -> None:
-    """Label by an IF slide."""
-    from regdata.chain import BuildOptions
-
-    given = read_label_options(**options)
-    wanted = checked(BuildOptions, {"markers": options["markers"], **given})
+    from regdata.chain import BuildOptions, MaskOptions
     from regdata.chain import build as run
 
-    summary = run(wanted)
-    registration = summary.registration
-    for reason in registration.reasons:
-        click.echo(f"warning: registration: {reason}", err=True)
-    note = (
-        f"; hematoxylin-DAPI correlation {summary.correlation:.2f}, expected registration error "
-        f"{registration.median_um:.2f} µm in {registration.tiles} tiles"
-    )
-    _tell(summary, note)
+    source = _source(options)
+    if source == "segpath":
+        wanted = _segpath(options)
+    else:
+        given = read_label_options(**options)
+        model = BuildOptions if source == "if_" else MaskOptions
+        wanted = checked(model, {"markers": options["markers"], **given})
+    _tell(run(wanted))
 
 
-def _build_masks(options: dict[str, Any]) -> None:
-    """Label by masks in the frame of the H&E slide."""
-    from regdata.chain import MaskOptions
-
-    given = read_label_options(**options)
-    wanted = checked(MaskOptions, {"markers": options["markers"], **given})
-    from regdata.chain import build_masks
-
-    _tell(build_masks(wanted))
-
-
-def _build_segpath(options: dict[str, Any]) -> None:
-    """Label by the masks of a folder of images."""
+def _segpath(options: dict[str, Any]) -> Any:
+    """Options of a folder of images, whose one class --class names."""
     from regdata.chain import SegPathOptions
 
     names = options.pop("classes")
@@ -176,14 +167,21 @@ def _build_segpath(options: dict[str, Any]) -> None:
             f"--class {names[0]}: with --segpath expected the name of the one positive class"
         )
     given = read_label_options(classes=(), **options)
-    wanted = checked(SegPathOptions, {**given, **({"positive": names[0]} if names else {})})
-    from regdata.chain import build_segpath
+    given |= {"positive": names[0]} if names else {}
+    fields = SegPathOptions.model_fields
+    return checked(SegPathOptions, {name: v for name, v in given.items() if name in fields})
 
-    _tell(build_segpath(wanted))
 
-
-def _tell(summary: Any, note: str = "") -> None:
+def _tell(summary: "BuildSummary") -> None:
     """Warnings, then one line of what was made."""
+    note, judged = "", summary.registration
+    if judged is not None:
+        for reason in judged.reasons:
+            click.echo(f"warning: registration: {reason}", err=True)
+        note = (
+            f"; hematoxylin-DAPI correlation {summary.correlation:.2f}, expected registration "
+            f"error {judged.median_um:.2f} µm in {judged.tiles} tiles"
+        )
     for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())

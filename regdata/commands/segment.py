@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from regdata.commands.nuclei_options import nuclei_options, resource_options
 from regdata.errors import RegdataError
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ _PATH = click.Path(path_type=Path)
     "--cellvit-files", is_flag=True, help="Also write cells.json, cell_detection.json and cells.pt."
 )
 @click.option("--mpp", type=float, help="µm per pixel, if the file does not say.")
-@click.option("--region", help="Only x,y,w,h (level-0 pixels).")
-@click.option("--tissue", default="auto", show_default=True, help="auto, all, or a GeoJSON file.")
-@click.option("--skip-bad-tiles", is_flag=True, help="Leave out blurred, folded or marked tiles.")
+@nuclei_options
 @click.option(
     "--normalise",
     type=click.Choice(["tile", "fixed"]),
@@ -34,8 +33,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--exact", is_flag=True, help="Calculate in float32 throughout.")
-@click.option("--batch-size", type=click.IntRange(1), help="Tiles at once; 1 on a CPU, 8 on a GPU.")
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Threads.")
+@resource_options
 @click.option("--resume", is_flag=True, help="Go on with the unfinished, keep the finished.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def segment(

@@ -153,7 +153,7 @@ def export_cells(options: ExportOptions, progress: Progress = silent) -> ExportS
     refuse(options.output, options.overwrite, options.folder)
     keep = options.keep_unknown or options.format not in _TRAINING
     source = open_source(options.file, keep, options.slide)
-    he = recorded_slide(source.about).moved(options.he)
+    he = recorded_slide(source.record).moved(options.he)
     if options.crops:
         return _export_crops(options, source, he, progress)
     if options.format == "spatialdata":

@@ -1,10 +1,9 @@
 """The H&E slide of a file of cells, found again and checked."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from regdata.cells import Record
 from regdata.errors import RegdataError
 from regdata.slides import Slide, open_slide
 
@@ -69,20 +68,15 @@ class RecordedSlide:
         return found[0] if found else self.path / "images" / name
 
 
-def recorded_slide(about: Mapping[str, Any]) -> RecordedSlide:
+def recorded_slide(record: Record) -> RecordedSlide:
     """The H&E slide as `regdata build`, `label-images` or `segment` record it.
 
     Examples
     --------
-    >>> recorded_slide({"slide": {"path": "a.svs", "mpp": 0.25, "width": 8, "height": 6}}).size
+    >>> recorded_slide(Record(he=SlideRecord(path="a.svs", mpp=0.25, size=(8, 6)))).size
     (8, 6)
     """
-    facts = about.get("he", about.get("slide"))
-    if facts is None:
+    he = record.he
+    if not he.path:
         return RecordedSlide(Path("(not recorded)"), None, None)
-    size = facts.get("size", [facts[name] for name in ("width", "height") if name in facts])
-    return RecordedSlide(
-        Path(str(facts["path"])),
-        float(facts.get("mpp", 0)) or None,
-        (int(size[0]), int(size[1])) if len(size) == 2 else None,
-    )
+    return RecordedSlide(Path(he.path), he.mpp, he.size)

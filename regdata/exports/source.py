@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable, iterate_cells, label_index, read_about
+from regdata.cells import CellTable, Record, iterate_cells, label_index, read_record
 from regdata.errors import RegdataError
 from regdata.names import UNKNOWN
 
@@ -24,8 +23,8 @@ class Source:
     ----------
     path
         The file.
-    about
-        What it says of how it was made.
+    record
+        How it was made.
     column
         "label"; "kind" in a file without labels.
     classes
@@ -41,7 +40,7 @@ class Source:
     """
 
     path: Path
-    about: dict[str, Any]
+    record: Record
     column: str
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -105,11 +104,11 @@ def open_source(path: Path, keep_unknown: bool, slide: str | None = None) -> Sou
     RegdataError
         No cell is left, or there is no such slide.
     """
-    about = read_about(path)
+    record = read_record(path)
     with h5py.File(path, "r") as file:
         obs = read_elem(file["obs"])
     column = "label" if "label" in obs else "kind"
-    named = _names(about, obs, column)
+    named = _names(record.classes, obs, column)
     labels = label_index(obs[column], named)
     if column == "label" and keep_unknown:
         labels[labels < 0] = len(named)
@@ -124,7 +123,7 @@ def open_source(path: Path, keep_unknown: bool, slide: str | None = None) -> Sou
         raise RegdataError(f"{path} has no cells to export{hint}")
     present = tuple(sorted(set(slides[labels >= 0].tolist())))
     number = label_index(slides, present)
-    return Source(path, about, column, named, labels, present, number, _groups(obs, slides))
+    return Source(path, record, column, named, labels, present, number, _groups(obs, slides))
 
 
 def _groups(obs: pd.DataFrame, slides: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -136,9 +135,9 @@ def _groups(obs: pd.DataFrame, slides: NDArray[np.str_]) -> NDArray[np.str_]:
     return slides if pairs["slide"].duplicated().any() else patients
 
 
-def _names(about: dict[str, Any], obs: pd.DataFrame, column: str) -> tuple[str, ...]:
+def _names(classes: Sequence[str], obs: pd.DataFrame, column: str) -> tuple[str, ...]:
     """Names of the classes: as the file lists them, then what else occurs."""
-    listed = [str(name) for name in about.get("classes", ())] if column == "label" else []
+    listed = [*classes] if column == "label" else []
     values = obs[column].astype("category").cat.categories
     others = [str(name) for name in values if str(name) not in (*listed, UNKNOWN)]
     if column == "kind":  # background is the network's word for no nucleus

@@ -1,12 +1,12 @@
 from .atomic import replacing
 from .memory import give_back
 from .progress import Progress, bar, counter, silent
-from .rundir import RunDirectory, Stages, file_identity, read_json, stage_key, write_json
+from .rundir import RunDirectory, StageResult, file_identity, read_json, stage_key, write_json
 
 __all__ = [
     "Progress",
     "RunDirectory",
-    "Stages",
+    "StageResult",
     "bar",
     "counter",
     "file_identity",

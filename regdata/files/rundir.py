@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from regdata.errors import RegdataError
 from regdata.files.atomic import replacing
 
+T = TypeVar("T")
+U = TypeVar("U")
 _SAMPLE = 1 << 20
 
 
@@ -38,6 +40,19 @@ def stage_key(**inputs: Any) -> str:
 
 
 @dataclass(frozen=True)
+class StageResult(Generic[T]):
+    """What a stage gave, and whether it was there already."""
+
+    name: str
+    value: T
+    kept: bool
+
+    def then(self, read: Callable[[T], U]) -> "StageResult[U]":
+        """The same stage with what `read` makes of its value."""
+        return StageResult(self.name, read(self.value), self.kept)
+
+
+@dataclass(frozen=True)
 class RunDirectory:
     """Results of stages, kept so that a rerun redoes only what its inputs changed.
 
@@ -45,55 +60,36 @@ class RunDirectory:
     ----------
     path
         The folder.
+    keys
+        Per stage a hash of all that its result depends on, see `stage_key`; that of the last,
+        `label`, is the output's too.
     """
 
     path: Path
+    keys: Mapping[str, str]
 
-    def stage(self, name: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
+    def stage(self, name: str, file: str, make: Callable[[Path], None]) -> StageResult[Path]:
         """The result file of a stage, made now unless it is there for the same key.
 
         Parameters
         ----------
-        name
-            File name of the result.
-        key
-            See `stage_key`.
+        file
+            Name of the result.
         make
             Writes the result to the path it is given; whole, or an exception.
-
-        Returns
-        -------
-        path, kept
-            Where the result lies, and whether it was there already.
         """
-        result, note = self.path / name, self.path / f"{name}.key"
+        key, result, note = self.keys[name], self.path / file, self.path / f"{file}.key"
         if result.exists() and note.exists() and note.read_text().strip() == key:
-            return result, True
+            return StageResult(name, result, kept=True)
         note.unlink(missing_ok=True)
         make(result)
         with replacing(note) as part:
             part.write_text(key)
-        return result, False
-
-
-class Stages:
-    """The stages of one run: their keys, and which results were there already."""
-
-    def __init__(self, run: RunDirectory, keys: dict[str, str]) -> None:
-        self.run = run
-        self.keys = keys
-        self.kept: list[str] = []
-
-    def result(self, name: str, file: str, make: Callable[[Path], None]) -> Path:
-        """The file of a stage's result, made now if its inputs changed."""
-        path, kept = self.run.stage(file, self.keys[name], make)
-        if kept:
-            self.kept.append(name)
-        return path
+        return StageResult(name, result, kept=False)
 
     def published(self, output: Path) -> bool:
         """Whether `output` is there and was made from these very inputs and options."""
-        note = self.run.path / "output.key"
+        note = self.path / "output.key"
         made = note.read_text().strip() if note.exists() else None
         return output.exists() and made == self.keys["label"]
 
@@ -109,7 +105,7 @@ class Stages:
 
     def publish(self, result: Path, output: Path) -> None:
         """Give the last result its final name and place."""
-        note = self.run.path / "output.key"
+        note = self.path / "output.key"
         note.unlink(missing_ok=True)
         result.replace(output)
         note.write_text(self.keys["label"])

@@ -1,21 +1,20 @@
 """The report of a build: one page that a person judges its labels by, with all it shows inside."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
 from anndata.io import read_elem
 
-from regdata.cells import read_about, read_outlines
+from regdata.cells import Record, read_outlines, read_record
 from regdata.errors import RegdataError
 from regdata.files import Progress, replacing, silent
 from regdata.labelling.rules import REASONS, Rule, parse_rules
 from regdata.names import NEGATIVE, quoted
 from regdata.report.cells import gallery
-from regdata.report.contents import Build, ClassOf, Judgement, options_of
+from regdata.report.contents import Build, ClassOf, Judgement
 from regdata.report.html import page
 from regdata.report.markers import markers, reasons
 from regdata.report.qc import Aligned, Look
@@ -63,17 +62,17 @@ def load_build(
     warnings
         What a person should know, a sentence each.
     """
-    about = read_about(labelled)
+    record = read_record(labelled)
     with h5py.File(labelled, "r") as file:
         obs: pd.DataFrame = read_elem(file["obs"])
     cells = read_outlines(labelled)
-    classes = classes_from(about, obs, tuple(aligned.markers))
-    return Build(name, cells, obs, about, aligned, look, classes, REASONS, verdict, tuple(warnings))
+    classes = classes_from(record, obs, tuple(aligned.markers))
+    return Build(
+        name, cells, obs, record, aligned, look, classes, REASONS, verdict, tuple(warnings)
+    )
 
 
-def classes_from(
-    about: Mapping[str, Any], obs: pd.DataFrame, names: Sequence[str]
-) -> dict[str, ClassOf]:
+def classes_from(record: Record, obs: pd.DataFrame, names: Sequence[str]) -> dict[str, ClassOf]:
     """The classes of a file, their markers and probabilities.
 
     Parameters
@@ -81,14 +80,14 @@ def classes_from(
     names
         Markers there are.
     """
-    rules = _rules(about, names)
+    rules = _rules(record, names)
     chances = {
         name: obs[f"probability_{name}"].to_numpy(np.float32)
         for name in names
         if f"probability_{name}" in obs
     }
     found = {}
-    for name in (str(c) for c in about["classes"] if str(c) != NEGATIVE):
+    for name in (c for c in record.classes if c != NEGATIVE):
         rule = rules.get(name)
         asked = tuple(names) if rule is None else rule.markers
         if rule is not None and all(marker in chances for marker in asked):
@@ -99,9 +98,9 @@ def classes_from(
     return found
 
 
-def _rules(about: Mapping[str, Any], names: Sequence[str]) -> dict[str, Rule]:
+def _rules(record: Record, names: Sequence[str]) -> dict[str, Rule]:
     """Rules of the classes; none where a file made otherwise does not tell them."""
-    told = options_of(about).get("classes") or {name: quoted(name) for name in names}
+    told = record.rules.classes or {name: quoted(name) for name in names}
     try:
         return parse_rules([f"{quoted(name)} = {rule}" for name, rule in told.items()], names)
     except RegdataError:

@@ -90,11 +90,11 @@ def white_of(build: Build, marker: str) -> float:
     """
     if marker not in build.aligned.thresholds:
         return 1.0
-    ring = build.options.get("compartments", {}).get(marker) == "ring"
+    ring = build.record.rules.compartments.get(marker) == "ring"
     bright = build.numbers(f"{'ring_' if ring else ''}p90_{marker}")
     bright = bright[build.positive(marker) & ~build.unknown & np.isfinite(bright)]
-    limits = build.about.get("thresholds", {}).get(marker, {}).get("grid", [1.0])
-    limit = float(np.max(limits))
+    threshold = build.record.thresholds.get(marker)
+    limit = 1.0 if threshold is None else float(threshold.grid.max())
     return max(float(np.percentile(bright, 75)) if len(bright) else _TIMES * limit, 1.5 * limit)
 
 

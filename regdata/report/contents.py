@@ -1,15 +1,14 @@
 """What the report of a build is made from, and where its numbers are found in a file."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regdata.cells import CellTable, colour
+from regdata.cells import CellTable, Record, colour
 from regdata.names import NEGATIVE, UNKNOWN
 from regdata.report.qc import Aligned, Look
 
@@ -81,8 +80,8 @@ class Build:
         N nuclei, level-0 pixels; tokens are not needed.
     obs
         Their N rows of columns.
-    about
-        What the file says of how it was made.
+    record
+        How the file was made.
     aligned
         The slides.
     look
@@ -100,18 +99,13 @@ class Build:
     name: str
     cells: CellTable
     obs: pd.DataFrame
-    about: Mapping[str, Any]
+    record: Record
     aligned: Aligned
     look: Look
     classes: Mapping[str, ClassOf]
     reasons: Mapping[str, str]
     verdict: Judgement | None = None
     warnings: Sequence[str] = field(default=())
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options it was asked for."""
-        return options_of(self.about)
 
     @property
     def labels(self) -> NDArray[np.str_]:
@@ -148,30 +142,24 @@ class Build:
     @property
     def cut_off(self) -> float:
         """Overlap above which a nucleus is positive."""
-        return float(self.options.get("overlap", 0.15))
+        return self.record.rules.overlap
 
     @property
     def band(self) -> tuple[float, float] | None:
         """Overlaps that are ambiguous, if any are."""
-        asked = self.options
-        if asked.get("legacy_overlap"):
+        rules = self.record.rules
+        if rules.legacy_overlap:
             return None
-        low = asked.get("ambiguous")
-        return (min(0.05, self.cut_off) if low is None else float(low)), self.cut_off
+        low = min(0.05, rules.overlap) if rules.ambiguous is None else rules.ambiguous
+        return low, rules.overlap
 
     def positive(self, marker: str) -> NDArray[np.bool_]:
         """(N,) nuclei whose overlap with a marker is above the cut-off."""
         share = self.obs[f"overlap_{marker}"].to_numpy(np.float32)
         cut = np.float32(self.cut_off)
-        return np.asarray(share >= cut if self.options.get("legacy_overlap") else share > cut)
+        return np.asarray(share >= cut if self.record.rules.legacy_overlap else share > cut)
 
     def colour_of(self, label: str) -> tuple[int, int, int]:
         """RGB, as the pictures have it."""
         names = [NEGATIVE, *self.classes]
         return colour(names.index(label)) if label in names else _UNKNOWN_COLOUR
-
-
-def options_of(about: Mapping[str, Any]) -> dict[str, Any]:
-    """The options a file was made with; empty if it does not say."""
-    asked: dict[str, Any] = json.loads(str(about.get("options", "{}")))
-    return asked

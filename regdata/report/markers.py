@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.cells import ThresholdRecord
 from regdata.report.charts import (
     NEGATIVE_COLOUR,
     POSITIVE_COLOUR,
@@ -41,57 +41,53 @@ def markers(build: Build) -> Iterator[str]:
     below = ground(build.look.he, build.look.downsample * build.mpp)
     for name in build.aligned.markers:
         yield heading(f"Marker {name}")
-        told = build.about.get("thresholds", {}).get(name)
+        told = build.record.thresholds.get(name)
         if told is not None:
             yield table(_numbers(build, name, told))
         yield grid(_charts(build, name, told, below))
 
 
-def _numbers(build: Build, name: str, told: Any) -> list[tuple[str, str]]:
-    low, high = float(told["grid"].min()), float(told["grid"].max())
+def _numbers(build: Build, name: str, told: ThresholdRecord) -> list[tuple[str, str]]:
+    low, high = float(told.grid.min()), float(told.grid.max())
     limits = short(low) if low == high else f"{short(low)} to {short(high)} over the slide"
-    separation = float(told["separation"])
+    separation = told.separation
     apart = (
         "one population" if separation == 0 else f"{separation:.2g}; above 2 for two populations"
     )
-    part = build.options.get("compartments", {}).get(name, "nucleus")
+    part = build.record.rules.compartments.get(name, "nucleus")
     rows = [
-        ("method", str(told["method"])),
+        ("method", told.method),
         ("threshold", f"{limits} (intensity above background)"),
         ("read in", "the ring around the nucleus" if part == "ring" else "the nucleus"),
-        ("contrast of pixels", f"{float(told['contrast']):.3g}; noise has 3, stains 5 and more"),
+        ("contrast of pixels", f"{told.contrast:.3g}; noise has 3, stains 5 and more"),
         (
             "bimodality of pixels",
-            f"{float(told['bimodality']):.2f}; above 0.56 for two populations",
+            f"{told.bimodality:.2f}; above 0.56 for two populations",
         ),
         ("separation of nuclei", f"{apart} (Ashman's D)"),
     ]
-    correction = build.about.get("channels", {}).get(name, {}).get("correction", {})
-    if "background" in correction:
-        under = correction["background"]
-        rows.append(
-            (
-                "background",
-                f"{short(float(under['min']))} to {short(float(under['max']))}, subtracted",
-            )
-        )
+    channel = build.record.channels.get(name)
+    under = None if channel is None else channel.background
+    if under is not None:
+        rows.append(("background", f"{short(under[0])} to {short(under[1])}, subtracted"))
     return rows
 
 
-def _charts(build: Build, name: str, told: Any, below: Ground) -> Iterator[str]:
-    pixels = build.about.get("channels", {}).get(name, {}).get("pixels")
-    if told is not None and pixels is not None:
+def _charts(build: Build, name: str, told: ThresholdRecord | None, below: Ground) -> Iterator[str]:
+    channel = build.record.channels.get(name)
+    if told is not None and channel is not None:
+        pixels = channel.pixels
         yield figure(
             intensities(
-                np.asarray(pixels["counts"], np.float64),
-                (float(pixels["low"]), float(pixels["high"])),
-                np.asarray(told["grid"]),
+                np.asarray(pixels.counts, np.float64),
+                (pixels.low, pixels.high),
+                told.grid,
             ),
             "Intensities of the tissue; red: above the threshold (its median over the slide).",
         )
     yield figure(*_overlaps(build, name))
     yield _positivity(build, name, below)
-    if told is not None and np.ptp(told["grid"]) > 0:
+    if told is not None and np.ptp(told.grid) > 0:
         yield _threshold_map(told, below)
 
 
@@ -121,11 +117,11 @@ def _positivity(build: Build, name: str, below: Ground) -> str:
     return _map(below, tiles, scale("reds"), (0.0, 1.0), ("0 %", "100 %"), "positive", _FEW, text)
 
 
-def _threshold_map(told: Any, below: Ground) -> str:
-    values = np.asarray(told["grid"], np.float64)
+def _threshold_map(told: ThresholdRecord, below: Ground) -> str:
+    values = np.asarray(told.grid, np.float64)
     low, high = float(values.min()), float(values.max())
-    lent = np.asarray(told["grid_weight"]) < 0.5
-    side = float(told["tile_um"])
+    lent = told.grid_weight < 0.5
+    side = told.tile_um
     times = f", the highest {high / low:.3g} times the lowest" if low > 0 else ""
     text = f"Threshold over the slide, per tile of {side:g} µm{times}."
     hatched = "little evidence, from around" if lent.any() else None

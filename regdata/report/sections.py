@@ -1,12 +1,14 @@
 """The report from its headline to its provenance, section by section, as HTML."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from regdata.arrays import RGB
+from regdata.cells import SlideRecord
 from regdata.names import NEGATIVE, UNKNOWN
 from regdata.report.contents import Build
 from regdata.report.html import box, css, facts, grid, heading, paragraph, picture, table
@@ -126,33 +128,36 @@ def provenance(build: Build) -> Iterator[str]:
     """What the file was made from, with what."""
     yield heading("Made from")
     rows: list[tuple[str, str]] = []
-    for name, title in (("he", "H&E slide"), ("if", "IF slide"), ("mask", "mask")):
-        if name in build.about:
-            rows += _slide_rows(title, build.about[name])
-    for name in ("model", "registration", "versions"):
-        if name in build.about:
-            rows.append((name, _flat(build.about[name])))
+    record = build.record
+    masks = None if record.masks is None else record.masks.slide
+    for title, slide in (("H&E slide", record.he), ("IF slide", record.if_), ("masks", masks)):
+        rows += _slide_rows(title, slide) if slide is not None and slide.path else []
+    model, registration = _flat(asdict(record.model)), _flat(record.registration)
+    numbers = {"model": model, "registration": registration, "versions": _flat(record.versions)}
+    rows += [(name, text) for name, text in numbers.items() if text]
     rows += [(f"class {name}", one.rule) for name, one in build.classes.items()]
     yield table(rows)
-    if build.options:
-        text = json.dumps(build.options, indent=1, ensure_ascii=False)
+    if record.options:
+        text = json.dumps(record.options, indent=1, ensure_ascii=False)
         yield f"<details><summary>All options</summary><pre>{_escaped(text)}</pre></details>"
 
 
-def _slide_rows(title: str, about: Any) -> list[tuple[str, str]]:
-    size = " x ".join(str(int(side)) for side in about["size"])
-    rows = [(title, f"{about['path']}: {size} pixels of {float(about['mpp']):.4g} µm")]
-    if "channels" in about:
-        rows.append((f"{title}, channels", ", ".join(map(str, about["channels"]))))
-    if "sha256" in about:
-        rows.append((f"{title}, identity", str(about["sha256"])))
+def _slide_rows(title: str, slide: SlideRecord) -> list[tuple[str, str]]:
+    size = "" if slide.size is None else f"{slide.size[0]} x {slide.size[1]} pixels"
+    pixel = "" if slide.mpp is None else f" of {slide.mpp:.4g} µm"
+    rows = [(title, f"{slide.path}: {size}{pixel}")]
+    if slide.channels:
+        rows.append((f"{title}, channels", ", ".join(slide.channels)))
+    if slide.sha256:
+        rows.append((f"{title}, identity", slide.sha256))
     return rows
 
 
-def _flat(about: Any) -> str:
+def _flat(facts: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float | np.floating) else f"{name} {value}"
-        for name, value in dict(about).items()
+        for name, value in facts.items()
+        if value not in (None, "")
     )
 
 

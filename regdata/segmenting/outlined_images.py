@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.annotated import AnnotatedNuclei, centres, find_annotated, load_nuclei
-from regdata.cells import write_dataset
+from regdata.cells import Record, SlideRecord, write_dataset
 from regdata.cellvit.networks import Model
 from regdata.errors import RegdataError
 from regdata.eval import class_names, detect_at
@@ -71,12 +71,9 @@ def label_images(
             for name, number in zip(*np.unique(label, return_counts=True), strict=True):
                 found[str(name)] += int(number)
             progress(k / len(images))
-        about = {
-            "classes": np.array(classes),
-            "model": model.describe(),
-            "he": {"path": str(folder.resolve()), "sha256": _sha256(images), "mpp": mpp},
-        }
-        out.finish(model.config.classes, about)
+        he = SlideRecord(path=str(folder.resolve()), sha256=_sha256(images), mpp=mpp)
+        record = Record(classes=tuple(classes), model=model.describe(), he=he)
+        out.finish(model.config.classes, record)
     return found
 
 

@@ -3,19 +3,18 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from regdata.cells import count_cells, read_about, write_cells_geojson, write_dataset
+from regdata.cells import count_cells, read_record, write_cells_geojson, write_dataset
 from regdata.cellvit.networks import Classifier, Model, apply_classifier, choose_classifier
 from regdata.cellvit.tiles import Journal, Resources, Segmentation, SegmentSettings
 from regdata.errors import RegdataError
-from regdata.files import counter, file_identity, stage_key
+from regdata.files import counter, file_identity
 from regdata.segmenting.inputs import tissue_mask
+from regdata.segmenting.nuclei import nuclei_key
 from regdata.segmenting.outputs import describe, kinds_of, quality_columns, write_cellvit_files
 from regdata.slides import Slide, open_slide
-
-_VERSION = 1  # raised when the same inputs give other cells
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,9 @@ def segment_slide(
     options = options or SegmentOptions()
     slide = open_slide(path).with_mpp(options.mpp)
     slide.known_mpp("--mpp")
-    key = _key(path, slide, model, classifier, options)
+    key = nuclei_key(
+        file_identity(path), slide.mpp, model, classifier, options.tissue, options.settings
+    )
     if _is_finished(output, key, options):
         summary = SegmentSummary(output, count_cells(output), kept=True)
     else:
@@ -155,27 +156,6 @@ def _run(
     return SegmentSummary(output, count, len(run.tiles), flagged, skipped, took)
 
 
-def _key(
-    path: Path,
-    slide: Slide,
-    model: Model,
-    classifier: Classifier | None,
-    options: SegmentOptions,
-) -> str:
-    """A hash of all that the cells depend on."""
-    drawn = Path(options.tissue)
-    return stage_key(
-        slide=file_identity(path),
-        mpp=slide.mpp,
-        model=model.sha256,
-        precision=str(model.precision),
-        classifier=classifier and classifier.info.model_dump_json(),
-        tissue=file_identity(drawn) if drawn.is_file() else options.tissue,
-        settings=asdict(options.settings),
-        version=_VERSION,
-    )
-
-
 def _is_finished(output: Path, key: str, options: SegmentOptions) -> bool:
     """Whether the output is there for these very inputs; an error where it must not be replaced."""
     if output.is_dir():
@@ -186,7 +166,7 @@ def _is_finished(output: Path, key: str, options: SegmentOptions) -> bool:
         raise RegdataError(
             f"{output} exists; pass --overwrite to replace it or --resume to keep what is finished"
         )
-    if read_about(output).get("key") != key:
+    if read_record(output).key != key:
         raise RegdataError(
             f"{output} was made from another slide or with other options; pass --overwrite to "
             "replace it, or another -o"

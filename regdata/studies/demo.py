@@ -179,7 +179,7 @@ def write_test_images(folder: Path, seed: int) -> None:
 
 def registration_error(dataset: CellDataset, truth: DemoTruth) -> dict[str, float]:
     """Distance between where nuclei were mapped and where they truly are, µm."""
-    he_to_if = Transform.from_dict(dataset.about["transform"]["steps"])
+    he_to_if = Transform.from_dict(dataset.record.he_to_if)
     mapped = he_to_if.points(truth.xy * _MPP)
     error = np.linalg.norm(mapped - truth.in_if_um, axis=1)
     return {"median": float(np.median(error)), "p90": float(np.percentile(error, 90))}

@@ -29,8 +29,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert same(dataset.cells, concatenate([first, second], 4))
     assert dataset.classes == ("negative", "CD3")
     assert dataset.labels[:4].tolist() == [0, 1, -1, 0]
-    assert dataset.about["note"] == "x"
-    assert str(dataset.about["versions"]["regdata"])
+    assert dataset.record.versions["regdata"]
     assert count_cells(tmp_path / "x.h5") == 12
 
 
@@ -47,7 +46,7 @@ def test_it_is_an_anndata_file(tmp_path: Path) -> None:
     contours = data.uns["regdata"]["contours"]
     assert np.array_equal(contours["vertices"], cells.vertices)
     assert np.array_equal(contours["offsets"], cells.offsets)
-    assert data.uns["regdata"]["schema"] == 1
+    assert data.uns["regdata"]["schema"] == 2
 
 
 def test_portions_add_up(tmp_path: Path) -> None:
@@ -84,7 +83,7 @@ def test_the_writer_keeps_no_hold_of_what_cells_were_cut_from(tmp_path: Path) ->
         out.append(replace(table(3), xy=block[:3], probability=block[:3, 0]))
         del block
         assert held() is None
-        out.finish(KINDS, {})
+        out.finish(KINDS)
 
 
 def test_no_cells(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`regdata build --masks`: a slide, masks in its frame, and labels whose truth is known."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from simulated import SIDE, SimulatedPair
 
 from regdata.cells.dataset import CellDataset, read_dataset
 from regdata.cells.table import CellTable
-from regdata.chain import build_output, pipeline
-from regdata.chain import from_masks as module
-from regdata.chain.from_masks import build_masks
+from regdata.chain import masked, nuclei, output
 from regdata.chain.mask_options import MaskOptions
+from regdata.chain.pipeline import build
 from regdata.chain.relabelling import markers_of
 from regdata.commands.cli import main
 from regdata.errors import RegdataError
@@ -47,14 +45,14 @@ def mask(pair: SimulatedPair, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _perfect(perfect_segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "segment", perfect_segment)
+    monkeypatch.setattr(nuclei, "slide_cells", perfect_segment)
 
 
 @pytest.fixture
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is drawn: it is not what is tested, and takes longest."""
     for name in ("look", "write_pictures", "load_build", "write_report"):
-        monkeypatch.setattr(build_output, name, lambda *_, **__: None)
+        monkeypatch.setattr(output, name, lambda *_, **__: None)
 
 
 def options(pair: SimulatedPair, mask: Path, **changes: object) -> MaskOptions:
@@ -80,8 +78,8 @@ def test_the_labels_are_those_of_the_mask(pair: SimulatedPair, mask: Path) -> No
     assert np.array_equal(label[known] == "lymphocyte", truth[known])
     assert data.obs["label_probability"].isna().all()
     assert not {"registration_error_um", "threshold_CD3"} & set(data.obs)
-    assert data.about["masks"]["ratio"] == 1
-    assert json.loads(data.about["options"])["markers"] == ["CD3"]
+    assert data.record.masks.ratio == 1
+    assert data.record.options["markers"] == ["CD3"]
     shown = {path.name for path in (mask.parent / "qc").iterdir()}
     assert {"x.html", "x_CD3.png", "x_cells.png"} <= shown
     assert (mask.parent / "x.cells.geojson.gz").stat().st_size > 1000
@@ -91,7 +89,7 @@ def test_the_labels_are_those_of_the_mask(pair: SimulatedPair, mask: Path) -> No
 def test_the_published_rule_is_the_published_code(pair: SimulatedPair, mask: Path) -> None:
     shifted = np.roll(lymphocytes(pair), (7, 5), (0, 1))  # so that overlaps are of every size
     cv2.imwrite(str(mask), shifted.astype(np.uint8) * 255)
-    counts = build_masks(options(pair, mask, legacy_overlap=True)).counts
+    counts = build(options(pair, mask, legacy_overlap=True)).counts
     data = read_dataset(mask.parent / "x.h5")
     assert counts["unknown"] == 0
     assert np.array_equal(data.obs["label"] == "CD3", by_transfer(data, shifted))
@@ -102,9 +100,9 @@ def test_the_published_rule_is_the_published_code(pair: SimulatedPair, mask: Pat
 def test_masks_may_be_coarser(pair: SimulatedPair, mask: Path) -> None:
     coarse = lymphocytes(pair)[2::4, 2::4]
     cv2.imwrite(str(mask), coarse.astype(np.uint8))
-    build_masks(options(pair, mask, legacy_overlap=True))
+    build(options(pair, mask, legacy_overlap=True))
     data = read_dataset(mask.parent / "x.h5")
-    assert data.about["masks"]["ratio"] == 4
+    assert data.record.masks.ratio == 4
     whole = np.kron(coarse, np.ones((4, 4))) > 0
     assert whole.shape == (SIDE, SIDE)
     assert np.array_equal(data.obs["label"] == "CD3", by_transfer(data, whole))
@@ -125,7 +123,7 @@ def test_several_masks_rules_and_rings(pair: SimulatedPair, mask: Path) -> None:
         compartments={"M": "ring"},
         patient="p1",
     )
-    counts = build_masks(asked).counts
+    counts = build(asked).counts
     data = read_dataset(asked.output)
     assert list(counts) == ["negative", "both", "one", "unknown"]
     assert counts["both"] > 0.8 * is_lymphocyte(pair.tissue).sum()
@@ -138,17 +136,17 @@ def test_a_rerun_redoes_only_what_changed(
     pair: SimulatedPair, mask: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(module, "mask_overlaps", interrupted)
+        patch.setattr(masked, "mask_overlaps", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            build_masks(options(pair, mask))
+            build(options(pair, mask))
     assert not (mask.parent / "x.h5").exists()
-    assert set(build_masks(options(pair, mask)).kept) == {"mask CD3", "cells", "measure"}
-    again = build_masks(options(pair, mask))
+    assert set(build(options(pair, mask)).kept) == {"mask CD3", "cells"}
+    again = build(options(pair, mask))
     assert set(again.kept) == {"mask CD3", "cells", "measure", "label"}
     assert again.counts["CD3"] > 20
     with pytest.raises(RegdataError, match="pass --overwrite"):
-        build_masks(options(pair, mask, overlap=0.5))
-    other = build_masks(options(pair, mask, overlap=0.5, overwrite=True))
+        build(options(pair, mask, overlap=0.5))
+    other = build(options(pair, mask, overlap=0.5, overwrite=True))
     assert set(other.kept) == {"mask CD3", "cells", "measure"}
 
 
@@ -158,7 +156,7 @@ def interrupted(*_: object, **__: object) -> None:
 
 @pytest.mark.usefixtures("unseen")
 def test_others_read_the_file(pair: SimulatedPair, mask: Path) -> None:
-    output = build_masks(options(pair, mask)).output
+    output = build(options(pair, mask)).output
     report = train_classifier([output], mask.parent / "c.pt", FitSettings(epochs=1))
     assert report.classes == ("negative", "CD3")
     assert open_source(output, keep_unknown=True).counts["CD3"] > 20
@@ -168,7 +166,7 @@ def test_others_read_the_file(pair: SimulatedPair, mask: Path) -> None:
 
 def test_an_empty_mask_is_warned_of(pair: SimulatedPair, mask: Path) -> None:
     cv2.imwrite(str(mask), np.zeros((SIDE, SIDE), np.uint8))
-    warnings = build_masks(options(pair, mask)).warnings
+    warnings = build(options(pair, mask)).warnings
     assert warnings[0] in (mask.parent / "qc" / "x.html").read_text(encoding="utf-8")
     assert warnings[0] == "no pixel of the mask CD3 is stained"
     assert "no cell is CD3" in warnings[1]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from regdata.cells.dataset import read_dataset
 from regdata.cells.table import CellTable
 from regdata.chain import from_segpath as module
-from regdata.chain.from_segpath import build_segpath
 from regdata.chain.mask_options import SegPathOptions
+from regdata.chain.pipeline import build
 from regdata.commands.cli import main
 from regdata.labelling.measuring.mask_overlap import transfer
 
@@ -93,9 +93,9 @@ def test_every_nucleus_is_labelled_by_the_mask_of_its_image(folder: Path) -> Non
         assert set(obs["offset_y"][own]) == {int(y)}
         assert set(obs["split"][own]) == {split}
     assert obs["label_probability"].isna().all()
-    published = data.about["segpath"]
-    assert {k: v.tolist() for k, v in published["leaks"].items()} == {"slide 388": ["train", "val"]}
-    assert published["images"] == 3
+    published = data.record.segpath
+    assert published.leaks == {"slide 388": ("train", "val")}
+    assert published.images == 3
     assert cv2.imread(str(folder.parent / "qc" / "x_images.png")).std() > 5
 
 
@@ -103,7 +103,7 @@ def test_the_published_rule_is_the_published_code(folder: Path) -> None:
     random = np.random.default_rng(0).random((140, 170)) < 0.16
     for path in folder.rglob("*_mask.png"):
         cv2.imwrite(str(path), random.astype(np.uint8))
-    counts = build_segpath(options(folder, legacy_overlap=True, positive="cell")).counts
+    counts = build(options(folder, legacy_overlap=True, positive="cell")).counts
     data = read_dataset(folder.parent / "x.h5")
     contours = np.rint(data.cells.vertices - 0.5).astype(np.int32)
     positive, share = transfer(contours, data.cells.offsets, random, 0.15, legacy=True)
@@ -116,7 +116,7 @@ def test_the_published_rule_is_the_published_code(folder: Path) -> None:
 def test_finished_images_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = module.segment_image, []
 
-    def second_fails(slide: object, model: object) -> CellTable:
+    def second_fails(slide: object, model: object, **_: object) -> CellTable:
         seen.append(slide)
         if len(seen) == 2:
             raise KeyboardInterrupt
@@ -124,31 +124,31 @@ def test_finished_images_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(module, "segment_image", second_fails)
     with pytest.raises(KeyboardInterrupt):
-        build_segpath(options(folder))
+        build(options(folder))
     assert not (folder.parent / "x.h5").exists()
-    counts = build_segpath(options(folder)).counts
+    counts = build(options(folder)).counts
     assert len(seen) == 2 + 2  # the first image is not done again
     assert sum(counts.values()) == 18
-    again = build_segpath(options(folder))
-    assert again.kept == ("cells", "label")
+    again = build(options(folder))
+    assert again.kept == ("cells", "measure", "label")
     assert again.counts == counts
-    changed = build_segpath(options(folder, overlap=0.1, overwrite=True))
-    assert changed.kept == ("cells",)
+    changed = build(options(folder, overlap=0.1, overwrite=True))
+    assert changed.kept == ("cells", "measure")
     assert changed.counts["Lymphocyte"] == 6
     assert len(seen) == 4
 
 
 def test_a_new_mask_is_labelled_anew_without_the_network(folder: Path) -> None:
-    build_segpath(options(folder))
+    build(options(folder))
     path = next(folder.rglob("*039*_mask.png"))
     cv2.imwrite(str(path), np.ones((140, 170), np.uint8))
-    changed = build_segpath(options(folder, overwrite=True))
+    changed = build(options(folder, overwrite=True))
     assert changed.kept == ("cells",)
     assert changed.counts["Lymphocyte"] == 2 + 5
 
 
 def test_its_file_trains_by_slide(folder: Path) -> None:
-    build_segpath(options(folder))
+    build(options(folder))
     words = ("--epochs", 2, "--class-weights", "none", "-o", folder.parent / "c.pt")
     result = run("train", folder.parent / "x.h5", *words)
     assert result.exit_code == 0, result.output
@@ -162,8 +162,8 @@ def test_parts_of_one_set_share_their_slides(folder: Path, tmp_path: Path) -> No
     part.mkdir()
     for path in folder.rglob("*388_001024*"):
         path.rename(part / path.name)
-    build_segpath(options(folder))
-    build_segpath(options(part, output=tmp_path / "y.h5"))
+    build(options(folder))
+    build(options(part, output=tmp_path / "y.h5"))
     first, second = (group_of_cells(read_dataset(tmp_path / n)) for n in ("x.h5", "y.h5"))
     assert set(second) < set(first)
 
@@ -171,7 +171,7 @@ def test_parts_of_one_set_share_their_slides(folder: Path, tmp_path: Path) -> No
 def test_one_slide_alone_is_warned_of(folder: Path) -> None:
     for path in folder.rglob("*_039_*"):
         path.unlink()
-    warnings = build_segpath(options(folder)).warnings
+    warnings = build(options(folder)).warnings
     assert any("validation cannot be by slide" in warning for warning in warnings)
 
 

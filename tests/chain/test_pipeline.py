@@ -15,7 +15,7 @@ from simulated import SimulatedPair
 
 from regdata.cells.dataset import read_dataset
 from regdata.cells.table import CellTable
-from regdata.chain import build_output, label_stage, measuring, pipeline, registering
+from regdata.chain import measuring, nuclei, output, registering
 from regdata.chain.options import BuildOptions
 from regdata.chain.pipeline import build
 from regdata.errors import RegdataError
@@ -155,10 +155,10 @@ def test_a_map_that_few_tiles_bear_out_is_refused(
 STAGES = {
     "register": (registering, set()),
     "tissue_histogram": (measuring, {"register"}),
-    "segment": (pipeline, {"register", "correct DAPI", "correct CD3"}),
+    "slide_cells": (nuclei, {"register", "correct DAPI", "correct CD3"}),
     "measure": (measuring, ALL - {"measure", "label"}),
-    "write_labelled": (label_stage, ALL - {"label"}),
-    "write_pictures": (build_output, ALL),
+    "iterate_cells": (output, ALL - {"label"}),
+    "write_pictures": (output, ALL),
 }
 
 
@@ -170,7 +170,7 @@ def test_interrupted_anywhere_and_run_again(
     monkeypatch: pytest.MonkeyPatch,
     stage: str,
 ) -> None:
-    monkeypatch.setattr(pipeline, "segment", perfect_segment)
+    monkeypatch.setattr(nuclei, "slide_cells", perfect_segment)
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -190,7 +190,7 @@ def test_interrupted_anywhere_and_run_again(
 def test_several_markers_make_one_class(
     pair: SimulatedPair, perfect_segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "segment", perfect_segment)
+    monkeypatch.setattr(nuclei, "slide_cells", perfect_segment)
     output = tmp_path / "x.h5"
     names = {"markers": ("T", "1"), "channel_names": "nuclei,T", "dapi": "NUCLEI"}
     build(options(pair, output, classes={"lymphocyte": ("T", "1")}, **names))
@@ -203,7 +203,7 @@ def test_several_markers_make_one_class(
 def test_nuclei_off_the_if_slide_have_no_label(
     pair: SimulatedPair, perfect_segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "segment", perfect_segment)
+    monkeypatch.setattr(nuclei, "slide_cells", perfect_segment)
     from regdata.slides.open import open_slide
 
     whole: Slide = open_slide(pair.if_)

@@ -1,4 +1,3 @@
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -16,18 +15,15 @@ from simulated import SimulatedPair
 
 from regdata.cells.dataset import read_dataset
 from regdata.cells.table import CellTable
-from regdata.chain import label_stage, pipeline
+from regdata.chain import from_if, nuclei
 from regdata.chain import relabelling as module
-from regdata.chain.build_output import classes_of
 from regdata.chain.options import BuildOptions, LabelOptions
 from regdata.chain.pipeline import build
 from regdata.chain.relabelling import markers_of, options_of, relabel
 from regdata.commands.cli import main
 from regdata.errors import RegdataError
-from regdata.files.rundir import write_json
-from regdata.names import UNKNOWN
+from regdata.files.rundir import StageResult
 from regdata.registration.quality.verdicts import Verdict
-from regdata.report.qc import count_labels
 from regdata.transforms.transform import Transform
 
 Build = Callable[..., Path]
@@ -51,16 +47,6 @@ class Registered:
         return np.where(um[:, 1] < 12, np.nan, error)
 
 
-def publish(
-    options: BuildOptions, aligned: Any, labelled: Path, stages: Any, *_: Any
-) -> dict[str, int]:
-    """What a build ends with, without its pictures."""
-    counts = count_labels(labelled, (*classes_of(labelled), UNKNOWN))
-    write_json(stages.run.path / "summary.json", counts)
-    stages.publish(labelled, options.output)
-    return counts
-
-
 @pytest.fixture(scope="module")
 def fresh(
     pair: SimulatedPair,
@@ -69,12 +55,13 @@ def fresh(
 ) -> Iterator[Build]:
     """Builds with any options; stages that they do not touch are taken from the first."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "segment", perfect_segment)
-        patch.setattr(pipeline, "register_slides", lambda *_: Registered(pair))
-        patch.setattr(pipeline, "draw_registration", lambda *_: None)
-        patch.setattr(label_stage, "finish", publish)
+        patch.setattr(nuclei, "slide_cells", perfect_segment)
+        registered = StageResult("register", Registered(pair), kept=True)
+        patch.setattr(from_if, "register_slides", lambda *_: registered)
+        patch.setattr(from_if, "draw_registration", lambda *_: None)
+        patch.setattr(from_if, "show", lambda *_: None)
 
-        patch.setattr(pipeline, "load_model", cache(pipeline.load_model))
+        patch.setattr(from_if, "load_model", cache(from_if.load_model))
         made: dict[str, Path] = {}
 
         def make(**changes: Any) -> Path:
@@ -107,10 +94,10 @@ def same(one: Path, other: Path) -> None:
     left, right = read_dataset(one), read_dataset(other)
     pd.testing.assert_frame_equal(left.obs, right.obs, check_like=True)
     assert left.classes == right.classes
-    for name, threshold in left.about["thresholds"].items():
-        for key, value in threshold.items():
-            assert np.array_equal(value, right.about["thresholds"][name][key]), key
-    asked = [json.loads(str(dataset.about["options"])) for dataset in (left, right)]
+    for name, threshold in left.record.thresholds.items():
+        for key, value in vars(threshold).items():
+            assert np.array_equal(value, getattr(right.record.thresholds[name], key)), key
+    asked = [dataset.record.options for dataset in (left, right)]
     assert {k: v for k, v in asked[0].items() if k != "output"} == {
         k: v for k, v in asked[1].items() if k != "output"
     }
@@ -212,15 +199,11 @@ def test_a_killed_relabel_leaves_the_file_as_it_was(
     built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, note = built.read_bytes(), built.with_suffix(".run") / "output.key"
-    real, calls = module.write_elem, []
 
-    def killed(*args: Any, **named: Any) -> None:
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        real(*args, **named)
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "write_elem", killed)
+    monkeypatch.setattr(module, "write_record", killed)
     with pytest.raises(KeyboardInterrupt):
         relabel(built, LabelOptions(overlap=0.5))
     assert built.read_bytes() == before

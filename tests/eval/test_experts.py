@@ -8,6 +8,7 @@ import pytest
 from reported import discs
 
 from regdata.cells.dataset import write_dataset
+from regdata.cells.record import Record, SlideRecord
 from regdata.errors import RegdataError
 from regdata.eval.experts import Agreed, agree
 from regdata.eval.metrics.ranking import AUTO, macro_f1, rank_readers
@@ -25,12 +26,12 @@ def built(tmp_path: Path) -> tuple[Path, np.ndarray]:
     labels[::10] = "unknown"
     picture = tmp_path / "he.png"
     cv2.imwrite(str(picture), np.full((512, 512, 3), 200, np.uint8))
-    he = {"path": str(picture), "mpp": MPP, "size": np.array([512, 512])}
+    he = SlideRecord(path=str(picture), mpp=MPP, size=(512, 512))
     cells = replace(cells, tokens=np.zeros((64, 4), np.float16))
     with write_dataset(tmp_path / "cells.h5", 4) as out:
         out.append(cells, {"label": labels.astype(str), "slide": "s", "patient": "p"})
-        about = {"classes": np.array(["negative", "CD3"]), "he": he}
-        out.finish(("background", "nucleus"), about)
+        record = Record(classes=("negative", "CD3"), he=he)
+        out.finish(("background", "nucleus"), record)
     return tmp_path / "cells.h5", labels
 
 

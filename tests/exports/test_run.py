@@ -17,6 +17,7 @@ from simulated import SIDE, SimulatedPair
 from regdata.annotated.pannuke_arrays import find_folds
 from regdata.annotated.points import load_points
 from regdata.cells.dataset import read_dataset, write_dataset
+from regdata.cells.record import Record, SlideRecord
 from regdata.cells.table import CellTable
 from regdata.commands.export import export
 from regdata.exports.run import ExportOptions, export_cells
@@ -311,8 +312,8 @@ def test_files_of_segment_have_kinds(
     with write_dataset(tmp_path / "x.h5", 256) as out:
         cells = joined(perfect_segment())
         out.append(cells)
-        facts = {"path": str(pair.he), "mpp": 0.25, "width": SIDE, "height": SIDE}
-        out.finish(("background", "nucleus"), {"slide": facts})
+        he = SlideRecord(path=str(pair.he), mpp=0.25, size=(SIDE, SIDE))
+        out.finish(("background", "nucleus"), Record(he=he))
     summary = export_cells(ExportOptions(tmp_path / "x.h5", tmp_path / "set", "cellvit"))
     assert summary.counts == {"nucleus": len(cells)}
 

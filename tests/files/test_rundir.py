@@ -4,7 +4,7 @@ import pytest
 
 from regdata.files.rundir import (
     RunDirectory,
-    Stages,
+    StageResult,
     file_identity,
     read_json,
     stage_key,
@@ -19,25 +19,27 @@ def test_a_stage_runs_once_per_key(tmp_path: Path) -> None:
         runs.append(path.name)
         write_json(path, {"run": len(runs)})
 
-    run = RunDirectory(tmp_path / "run")
-    assert run.stage("a.json", "k1", make) == (tmp_path / "run/a.json", False)
-    assert run.stage("a.json", "k1", make)[1]
+    first = RunDirectory(tmp_path / "run", {"a": "k1"})
+    result = first.stage("a", "a.json", make)
+    assert result == StageResult("a", tmp_path / "run/a.json", kept=False)
+    assert result.then(read_json) == StageResult("a", {"run": 1}, kept=False)
+    assert first.stage("a", "a.json", make).kept
     assert runs == ["a.json"]
-    assert not run.stage("a.json", "k2", make)[1]
+    assert not RunDirectory(tmp_path / "run", {"a": "k2"}).stage("a", "a.json", make).kept
     assert read_json(tmp_path / "run/a.json") == {"run": 2}
 
 
 def test_an_interrupted_stage_is_redone(tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path)
-    run.stage("a.json", "k1", lambda path: write_json(path, {"old": 1}))
+    run = RunDirectory(tmp_path, {"a": "k1"})
+    run.stage("a", "a.json", lambda path: write_json(path, {"old": 1}))
 
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run.stage("a.json", "k2", interrupted)
+        RunDirectory(tmp_path, {"a": "k2"}).stage("a", "a.json", interrupted)
     # the old result is there, but may not pass for either key
-    assert not run.stage("a.json", "k1", lambda path: write_json(path, {"new": 1}))[1]
+    assert not run.stage("a", "a.json", lambda path: write_json(path, {"new": 1})).kept
     assert read_json(tmp_path / "a.json") == {"new": 1}
 
 
@@ -61,11 +63,11 @@ def test_file_identity(tmp_path: Path) -> None:
 
 
 def test_publishing_moves_the_result(tmp_path: Path) -> None:
-    stages = Stages(RunDirectory(tmp_path / "run"), {"label": "k"})
-    result = stages.result("label", "r.h5", lambda path: write_json(path, {}))
+    run = RunDirectory(tmp_path / "run", {"label": "k"})
+    result = run.stage("label", "r.h5", lambda path: write_json(path, {})).value
     output = tmp_path / "out.h5"
-    assert not stages.published(output)
-    stages.publish(result, output)
-    assert stages.published(output)
+    assert not run.published(output)
+    run.publish(result, output)
+    assert run.published(output)
     assert not result.exists()
-    assert not Stages(RunDirectory(tmp_path / "run"), {"label": "other"}).published(output)
+    assert not RunDirectory(tmp_path / "run", {"label": "other"}).published(output)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reported import RADIUS, Judged, made
 
 from regdata.cells.dataset import write_dataset
+from regdata.cells.record import Record
 from regdata.report.build_page import classes_from, load_build, write_report
 from regdata.report.cells import nucleus, panels_of, pick, white_of
 from regdata.report.contents import Build
@@ -133,6 +134,7 @@ def test_masks_need_no_second_slide(tmp_path: Path) -> None:
     assert "No registration" in found.text
     assert "CD3 is a mask" in found.text
     assert "how well it fits the H&E" in found.text
+    assert "a/masks.png: 512 x 512 pixels" in found.text
     assert "error" not in found.text.split("Gallery")[1].split("What the numbers mean")[0]
 
 
@@ -196,15 +198,12 @@ def test_a_class_has_the_probability_and_the_markers_of_its_rule() -> None:
     obs = pd.DataFrame(
         {"probability_A": np.float32([0.9, 0.5]), "probability_B": np.float32([0.2, 0.5])}
     )
-    about = {
-        "classes": np.array(["negative", "plasma"]),
-        "options": '{"classes": {"plasma": "A & ~B"}}',
-    }
-    found = classes_from(about, obs, ("A", "B"))["plasma"]
+    record = Record(classes=("negative", "plasma"), options={"classes": {"plasma": "A & ~B"}})
+    found = classes_from(record, obs, ("A", "B"))["plasma"]
     assert found.markers == ("A", "B")
     assert found.rule == "A & ~B"
     assert found.chance == pytest.approx([0.72, 0.25])
-    blind = classes_from({**about, "options": "{}"}, obs[[]], ("A", "B"))["plasma"]
+    blind = classes_from(replace(record, options={}), obs[[]], ("A", "B"))["plasma"]
     assert np.isnan(blind.chance).all()
 
 
@@ -222,7 +221,7 @@ def test_it_is_read_from_a_file(tmp_path: Path) -> None:
     tokens = replace(build.cells, tokens=np.zeros((len(MIXED), 4), np.float16))
     with write_dataset(path, 4) as out:
         out.append(tokens, {name: build.obs[name].to_numpy() for name in build.obs})
-        out.finish(("background", "a"), build.about)
+        out.finish(("background", "a"), build.record)
     seen = look(build.aligned, path)
     assert seen.near_dapi is not None
     assert np.array_equal(seen.near_he, build.look.he)
@@ -241,7 +240,7 @@ def test_pictures_beside_it_leave_out_what_there_is_not(tmp_path: Path, masks: b
     cells = replace(build.cells, tokens=np.zeros((len(MIXED), 4), np.float16))
     with write_dataset(path, 4) as out:
         out.append(cells, {"label": build.labels, "slide": "s", "patient": "p"})
-        out.finish(("background", "a"), {"classes": build.about["classes"]})
+        out.finish(("background", "a"), Record(classes=build.record.classes))
     seen = look(build.aligned, path)
     paths = write_pictures(tmp_path, "x", build.aligned, path, seen)
     alignment = {"x_overlay.png", "x_overlay_detail.png", "x_checkerboard.png"}

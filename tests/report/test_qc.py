@@ -1,11 +1,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from cell_tables import table
 
 from regdata.cells.dataset import write_dataset
+from regdata.cells.record import Record
 from regdata.report.qc import Aligned, busiest, count_labels
 
 
@@ -14,7 +14,7 @@ def labelled(path: Path, labels: list[str], xy: list[tuple[float, float]]) -> Pa
     cells.xy[:] = xy
     with write_dataset(path, 4) as out:
         out.append(cells, {"label": labels, "slide": "s", "patient": "p"})
-        out.finish(("background", "a", "b"), {"classes": np.array(["negative", "CD3"])})
+        out.finish(("background", "a", "b"), Record(classes=("negative", "CD3")))
     return path
 
 

@@ -87,7 +87,7 @@ def test_a_slide_becomes_a_file_of_cells(slide: Path, tmp_path: Path) -> None:
     assert read.obs["focus"].between(0, 1).all()
     about = read.uns["regdata"]
     assert about["model"]["sha256"] == MODEL.sha256
-    assert (about["slide"]["width"], about["slide"]["height"]) == SIZE
+    assert tuple(about["he"]["size"]) == SIZE
     assert json.loads(about["settings"])["postprocess"]["normalise"] == "fixed"
     assert sum(about["tiles"]["cells"]) >= len(CENTRES)
 

@@ -55,7 +55,7 @@ def train_classifier(
     if settings.weights == "label_probability":
         weights = np.concatenate([_weights_of(d) for d in datasets])
     cells = TrainingCells(tokens, labels, first.classes, split, weights)
-    network = str(first.about["model"]["name"]), str(first.about["model"]["sha256"])
+    network = first.record.model.name, first.record.model.sha256
     files = [path.name for path in paths]
     classifier, report = fit_classifier(cells, network, settings, files, progress)
     save_classifier(output, classifier)
@@ -127,7 +127,7 @@ def group_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
     """
     slide = dataset.obs["slide"].astype(str).to_numpy(np.str_)
     patient = dataset.obs["patient"].astype(str).to_numpy(np.str_)
-    content = str(dataset.about["he"]["sha256"])
+    content = dataset.record.he.sha256
     return np.where(patient == slide, np.char.add(f"{content}:", slide), patient)
 
 
@@ -164,7 +164,7 @@ def _check_together(datasets: Sequence[CellDataset]) -> None:
                 f"{dataset.path} has the classes {', '.join(dataset.classes)}, {first.path} has "
                 f"{', '.join(first.classes)}; train on files with the same classes"
             )
-        models = [str(d.about["model"]["sha256"]) for d in (dataset, first)]
+        models = [d.record.model.sha256 for d in (dataset, first)]
         if models[0] != models[1]:
             raise RegdataError(
                 f"{dataset.path} and {first.path} hold tokens of different networks; "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from regdata.cells import ModelRecord
 from regdata.cellvit.networks.checkpoint import load_checkpoint
 from regdata.cellvit.networks.config import CellViTConfig
 from regdata.cellvit.networks.fold import fold
@@ -40,15 +41,15 @@ class Model:
         """The network's description."""
         return self.network.config
 
-    def describe(self) -> dict[str, str | float | int]:
+    def describe(self) -> ModelRecord:
         """What a file keeps of the model its tokens come from."""
-        config = self.config
-        return {
-            "name": config.name,
-            "sha256": self.sha256,
-            "mpp": config.mpp,
-            "token_width": config.token_width,
-        }
+        return ModelRecord(
+            name=self.config.name,
+            sha256=self.sha256,
+            mpp=self.config.mpp,
+            token_width=self.config.token_width,
+            precision=str(self.precision).removeprefix("torch."),
+        )
 
 
 def default_weights() -> Path:

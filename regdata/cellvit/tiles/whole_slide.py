@@ -223,6 +223,12 @@ def segment(
     return Segmentation(slide, model, tissue, settings, journal=journal).cells(progress)
 
 
-def segment_image(slide: Slide, model: Model, settings: SegmentSettings | None = None) -> CellTable:
+def segment_image(
+    slide: Slide,
+    model: Model,
+    settings: SegmentSettings | None = None,
+    resources: Resources | None = None,
+) -> CellTable:
     """All nuclei of a slide that is small enough to keep them in memory, in level-0 pixels."""
-    return concatenate(list(segment(slide, model, settings=settings)), model.config.token_width)
+    run = Segmentation(slide, model, settings=settings, resources=resources)
+    return concatenate(list(run.cells()), model.config.token_width)

@@ -30,7 +30,7 @@ def test_what_is_exported_is_loaded(tiny: Path) -> None:
         first, second = written(image), model.network(image)
     for name in first:
         assert torch.allclose(first[name], second[name], atol=0.05), name
-    assert model.describe()["token_width"] == 32
+    assert model.describe().token_width == 32
 
 
 def test_large_variances_survive(tmp_path: Path) -> None:

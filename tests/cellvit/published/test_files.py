@@ -80,7 +80,7 @@ def stored(tmp_path):
     def write(cells):
         with write_dataset(tmp_path / "cells.h5", cells.tokens.shape[1]) as out:
             out.append(cells)
-            out.finish((*KINDS, "unnamed"), {})
+            out.finish((*KINDS, "unnamed"))
         return tmp_path / "cells.h5"
 
     return write

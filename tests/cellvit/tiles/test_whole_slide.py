@@ -337,7 +337,7 @@ def run(side):
         for cells in Segmentation(stamped(side), STAMPED).cells():
             out.append(cells)
             count += len(cells)
-        out.finish(("background", "cell"), {{}})
+        out.finish(("background", "cell"))
     status = Path("/proc/self/status").read_text()
     return count, status.split("VmHWM:")[1].split()[0]
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from regdata.cells.dataset import read_dataset, write_dataset
+from regdata.cells.record import ModelRecord, Record, SlideRecord
 from regdata.cellvit.networks.classifier import load_classifier
 from regdata.commands.cli import main
 from regdata.errors import RegdataError
@@ -37,12 +38,12 @@ def labelled(
     with write_dataset(path, 4) as out:
         columns = {"label": names, "slide": "he", "patient": patient}
         out.append(cells, columns if sure is None else {**columns, "label_probability": sure})
-        about = {
-            "classes": np.array(classes),
-            "model": {"name": "tiny", "sha256": sha},
-            "he": {"sha256": f"content {seed}"},
-        }
-        out.finish(("background", "a", "b"), about)
+        record = Record(
+            classes=classes,
+            model=ModelRecord(name="tiny", sha256=sha),
+            he=SlideRecord(sha256=f"content {seed}"),
+        )
+        out.finish(("background", "a", "b"), record)
     return path
 
 
@@ -102,7 +103,7 @@ def test_no_positives(tmp_path: Path) -> None:
 def test_unlabelled_cells(tmp_path: Path) -> None:
     with write_dataset(tmp_path / "cells.h5", 4) as out:
         out.append(table(5))
-        out.finish(("background", "a", "b"), {"model": {"name": "tiny", "sha256": "m"}})
+        out.finish(("background", "a", "b"), Record(model=ModelRecord(name="tiny", sha256="m")))
     with pytest.raises(RegdataError, match=r"cells\.h5 has no labels"):
         train_classifier([tmp_path / "cells.h5"], tmp_path / "c.pt", QUICK)
 
