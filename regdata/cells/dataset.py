@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from regdata.cells.columns import Columns, Rows
 from regdata.cells.record import SCHEMA, Record
+from regdata.cells.stream import Stream
 from regdata.cells.table import CellTable
 from regdata.errors import RegdataError
 from regdata.files import replacing
@@ -71,39 +72,6 @@ class CellDataset:
         return label_index(self.obs["label"], self.classes)
 
 
-class _Stream:
-    """Rows on their way into a file, written by whole chunks.
-
-    A chunk that is written in parts is packed, and read back, once per part.
-    """
-
-    def __init__(self, dataset: h5py.Dataset) -> None:
-        dataset.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-        self._dataset = dataset
-        self._waiting: list[NDArray[Any]] = []
-
-    def append(self, rows: NDArray[Any]) -> None:
-        """Add rows; only some of them may wait in memory."""
-        self._waiting.append(rows)
-        chunk = self._dataset.chunks[0]
-        count = sum(map(len, self._waiting)) // chunk * chunk
-        if count >= 4 * chunk:
-            rows = np.concatenate(self._waiting)
-            self._write(rows[:count])
-            self._waiting = [rows[count:].copy()]
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if self._waiting:
-            self._write(np.concatenate(self._waiting))
-        self._waiting = []
-
-    def _write(self, rows: NDArray[Any]) -> None:
-        start = self._dataset.shape[0]
-        self._dataset.resize(start + len(rows), axis=0)
-        self._dataset[start:] = rows
-
-
 class DatasetWriter:
     """Takes cells in any number of portions; open one with `write_dataset`."""
 
@@ -126,8 +94,8 @@ class DatasetWriter:
         )
         self._file = file
         self._width = token_width
-        self._tokens = _Stream(tokens)
-        self._vertices = _Stream(vertices)
+        self._tokens = Stream(tokens)
+        self._vertices = Stream(vertices)
         self._columns = Columns(("slide", "patient", "label", "reason", "image", "split"))
         self._xy, self._lengths = Rows(), Rows()
         self._lengths.append(np.zeros(1, np.int64))

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
-from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -26,7 +25,7 @@ def to_stored(value: Any) -> Any:
 
 def from_stored(kind: type[T], stored: Mapping[str, Any]) -> T:
     """The dataclass that `to_stored` made this of; what is missing has its default."""
-    hints = _hints(kind)
+    hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for field in fields(kind):  # type: ignore[arg-type]
         if _name(field) in stored:
@@ -47,11 +46,6 @@ def _field(field: Field[Any], value: Any) -> Any:
 
 def _empty(value: Any) -> bool:
     return value is None or (isinstance(value, str | tuple | dict) and len(value) == 0)
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _as(kind: Any, value: Any) -> Any:
