@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from regdata.slides import pixel_centres, pull
 from regdata.slides.slide import Box, Slide
 from regdata.slides.stain import HED_FROM_RGB, RGB_FROM_HED, hematoxylin
 from regdata.transforms.displacement import Displacement
-from regdata.transforms.pull import between_nodes
+from regdata.transforms.nodes import between_nodes
 
 SIDE, TILE, FEATHER, MPP = 4240, 512, 64, 0.25
 NODE = 8  # px between the nodes the inverse map is evaluated at
@@ -363,18 +364,15 @@ def _photograph(
     seen = np.empty((height, width), np.float32)
     for top in range(0, height, 1024):  # OpenCV takes at most 32767 px
         part = at[top : top + 1024]
-        seen[top : top + 1024] = cv2.remap(
-            light, part[..., 0], part[..., 1], cv2.INTER_CUBIC, borderValue=0
-        )
+        seen[top : top + 1024] = pull(light, part, kernel="cubic")
     return counted(seen, (0, 0), case, rng)[None]
 
 
-def he_pixels(truth: Truth, box: Box, if_mpp: float) -> Plane:
-    """Index (x, y) on the H&E that every pixel of a box of the IF shows, (h, w, 2)."""
-    columns = (np.arange(-NODE, box.w + 2 * NODE, NODE) + box.x + 0.5) * if_mpp
-    rows = (np.arange(-NODE, box.h + 2 * NODE, NODE) + box.y + 0.5) * if_mpp
-    nodes = truth.inverse_points(np.stack(np.meshgrid(columns, rows), 2)) / MPP - 0.5
-    return between_nodes(nodes, NODE, (0, 0), (box.w, box.h)).astype(np.float32)
+def he_pixels(truth: Truth, box: Box, if_mpp: float) -> Floats:
+    """Position (x, y) on the H&E, pixels, that every pixel of a box of the IF shows, (h, w, 2)."""
+    wide = Box(box.x - NODE, box.y - NODE, box.w + 3 * NODE, box.h + 3 * NODE)
+    nodes = truth.inverse_points(pixel_centres(wide, NODE) * if_mpp) / MPP
+    return between_nodes(nodes, NODE, (0, 0), (box.w, box.h))
 
 
 def counted(

@@ -30,6 +30,7 @@ from measured import measured
 from numpy.typing import NDArray
 
 from regdata.registration.registration import register
+from regdata.slides import pixel_centres, pull
 from regdata.slides.open import open_slide
 from regdata.slides.slide import Box
 from regdata.slides.write_tiff import STRIP, Layout, stream_ome_tiff
@@ -105,11 +106,8 @@ class Mosaic:
 
     def _glass(self, box: Box) -> NDArray[np.float32]:
         per = len(self.glass) / self.side
-        x = ((np.arange(box.x, box.x + box.w) + 0.5) * per - 0.5).astype(np.float32)
-        y = ((np.arange(box.y, box.y + box.h) + 0.5) * per - 0.5).astype(np.float32)
-        at = np.meshgrid(x, y)
-        value = cv2.remap(self.glass, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(value, np.float32)
+        at = pixel_centres(box) * per
+        return np.asarray(pull(self.glass, at, beyond=cv2.BORDER_REPLICATE), np.float32)
 
     def nuclei_um(self) -> Floats:
         """(N, 2), centres of nuclei in tissue."""
@@ -160,8 +158,7 @@ def _seen(mosaic: Mosaic, truth: Truth, box: Box) -> NDArray[np.float32]:
     low = np.floor(at.min((0, 1))).astype(int) - 2
     high = np.ceil(at.max((0, 1))).astype(int) + 3
     light = mosaic.part(mosaic.section.light, Box(*low.tolist(), *(high - low).tolist()), 0.0)
-    at = at - low.astype(np.float32)
-    return np.asarray(cv2.remap(light, at[..., 0], at[..., 1], cv2.INTER_CUBIC), np.float32)
+    return np.asarray(pull(light, at, tuple(low.tolist()), "cubic"), np.float32)
 
 
 def registered(folder: Path) -> Transform:

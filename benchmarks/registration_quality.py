@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from quality_scenes import Case, cases, scenes
 from scipy import optimize
 
+from regdata.registration.pose import fisher_z
 from regdata.registration.quality import residual
 from regdata.registration.quality.assessment import assess
 from regdata.registration.quality.error import FITTED, Constants, context, expected_error
@@ -68,7 +69,7 @@ def logistic(terms: Floats, truth: NDArray[np.bool_], base: Floats | float = 0.0
 def peak_terms(case: Case) -> Floats:
     """Lead of the peak, its height, and 1, as (N, 3); from the confidence made of them."""
     sure = np.clip(case.measures.confidence, 1e-14, 1 - 1e-14)
-    height = np.arctanh(np.clip(case.measures.at_peak, -0.999, 0.999))
+    height = fisher_z(case.measures.at_peak)
     logit = np.log(sure / (1 - sure))
     lead = (logit - residual._HEIGHT * height - residual._CHANCE) / residual._LEAD
     return np.stack([lead, height, np.ones_like(lead)], 1)

@@ -45,15 +45,16 @@ def warp(
     check_output(output, overwrite, he, if_, transform)
     from regdata.files import bar
     from regdata.slides import find_channel, open_slide
-    from regdata.transforms import load_transform, write_warped
+    from regdata.transforms import load_transform, warped, write_warped
 
     he_to_if = load_transform(transform)
     he_slide, if_slide = open_slide(he).with_mpp(he_mpp), open_slide(if_).with_mpp(if_mpp)
     he_slide.known_mpp("--he-mpp")
     if_slide.known_mpp("--if-mpp")
     wanted = list(dict.fromkeys(find_channel(if_slide.channels, name) for name in channels)) or None
+    seen = warped(if_slide, he_slide, he_to_if, mpp)
     with bar("warp") as progress:
-        width, height = write_warped(output, if_slide, he_slide, he_to_if, mpp, wanted, progress)
+        width, height = write_warped(output, seen, wanted, progress)
     count = len(wanted or if_slide.channels)
     written = f"{width} x {height} pixels at {mpp or he_slide.mpp:g} µm, {count} channels"
     click.echo(f"{output}: {written}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.simulate.emission import EMISSION_STEP
-from regdata.simulate.pull import pull, source
+from regdata.simulate.pull import pulled, source
 from regdata.simulate.settings import AUTOFLUORESCENCE_EXPOSURE, RestainSettings
 from regdata.simulate.spoil import DEFOCUS_UM, Spoils
 from regdata.simulate.tiles import blocks, for_each
@@ -87,11 +87,11 @@ def _seen(
 ) -> NDArray[np.float32]:
     """Light at the pixels of a box that come from `xy`, that of folded tissue added."""
     warp, he_mpp = warp_and_mpp
-    seen = pull(light, xy)
+    seen = pulled(light, xy)
     for fold, inside in spoils.folded_pixels(box, settings.if_mpp):
         x, y = (round(float(shift) / settings.if_mpp) for shift in fold.shift_um)
         beside = Box(box.x + x, box.y + y, box.w, box.h)
-        seen += inside * pull(light, source(warp, beside, settings.if_mpp, he_mpp))
+        seen += inside * pulled(light, source(warp, beside, settings.if_mpp, he_mpp))
     return np.asarray(seen * EMISSION_STEP, np.float32)
 
 

@@ -8,12 +8,11 @@ corner origin. The map used is the inverse of `he_to_if`: where an IF pixel come
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from regdata.simulate.warp import Warp
-from regdata.slides import Box
+from regdata.slides import Box, pull
 
 _NODES = 8  # pixels between two exact positions; between them linear is good enough
 
@@ -33,7 +32,7 @@ def source(warp: Warp, box: Box, if_mpp: float, he_mpp: float) -> NDArray[np.flo
     return np.stack([to_rows @ exact[..., k] @ to_columns.T for k in (0, 1)]).astype(np.float32)
 
 
-def pull(planes: NDArray[np.uint16], xy: NDArray[np.float32]) -> NDArray[np.float32]:
+def pulled(planes: NDArray[np.uint16], xy: NDArray[np.float32]) -> NDArray[np.float32]:
     """Values of planes (C, H, W) at positions (2, h, w) px, (C, h, w); 0 outside."""
     height, width = planes.shape[1:]
     low = [max(0, math.floor(float(p.min())) - 2) for p in xy]
@@ -42,11 +41,8 @@ def pull(planes: NDArray[np.uint16], xy: NDArray[np.float32]) -> NDArray[np.floa
     y0, y1 = min(low[1], height - 1), max(min(high[1], height), 1)
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
     near = planes[:, y0:y1, x0:x1]
-    x, y = xy[0] - np.float32(x0 + 0.5), xy[1] - np.float32(y0 + 0.5)
-    pulled = [
-        cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) for plane in near
-    ]
-    return np.stack(pulled).astype(np.float32)
+    at = xy.transpose(1, 2, 0)
+    return np.stack([pull(plane, at, (x0, y0)) for plane in near]).astype(np.float32)
 
 
 def _nodes(length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,11 +1,13 @@
 from .channels import find_channel, find_dapi, rename_channels
 from .open import open_slide
 from .pixels import RGB
+from .pulling import Window, pixel_centres, pull, pull_exactly, pull_shifted
 from .read_image import ArrayPixels
 from .read_zarr import is_zarr
 from .regions import parse_box, polygon_mask, read_polygons
 from .resampling import Pixels, lanczos, resample
 from .slide import Box, Slide
+from .smoothing import blurred, blurred_inside, blurred_to_pitch
 from .stain import HED_FROM_RGB, RGB_FROM_HED, hematoxylin
 from .thresholds import otsu
 from .tissue import he_tissue, if_tissue, stained_tissue
@@ -22,6 +24,10 @@ __all__ = [
     "Layout",
     "Pixels",
     "Slide",
+    "Window",
+    "blurred",
+    "blurred_inside",
+    "blurred_to_pitch",
     "find_channel",
     "find_dapi",
     "he_tissue",
@@ -32,7 +38,11 @@ __all__ = [
     "open_slide",
     "otsu",
     "parse_box",
+    "pixel_centres",
     "polygon_mask",
+    "pull",
+    "pull_exactly",
+    "pull_shifted",
     "read_polygons",
     "rename_channels",
     "resample",

@@ -1,12 +1,13 @@
 """Resampling of pixels on a shifted, scaled grid."""
 
-import math
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from regdata.slides.smoothing import blurred_to_pitch
 
 Pixels = NDArray[Any]
 
@@ -34,10 +35,8 @@ def resample(
         (h, w), the dtype of `plane`.
     """
     block = whole_block(scale)
-    image = _averaged(np.ascontiguousarray(plane), block)
     rest = scale / block
-    if rest > 1.01:
-        image = cv2.GaussianBlur(image, (0, 0), 0.5 * math.sqrt(rest**2 - 1))
+    image = blurred_to_pitch(_averaged(np.ascontiguousarray(plane), block), rest)
     # centre of output pixel i: corner + (i + 0.5) * scale; index = that / block - 0.5
     offset = [c / block + 0.5 * rest - 0.5 for c in corner]
     matrix = np.array([[rest, 0, offset[0]], [0, rest, offset[1]]])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from regdata.arrays import Bools
 from regdata.slides.slide import Slide
+from regdata.slides.smoothing import blurred
 from regdata.slides.thresholds import otsu
 
 _MASK_UM, _LONGEST = 4.0, 2048  # µm per mask pixel; most pixels a side
@@ -100,7 +101,7 @@ def nuclear_tissue(dapi: NDArray[Any], mpp: float) -> Bools:
     """
     if dapi.min() == dapi.max():
         return np.zeros(dapi.shape, np.bool_)
-    smooth = _blurred(dapi.astype(np.float32), _BLUR_UM["if"] / mpp)
+    smooth = blurred(dapi.astype(np.float32), _BLUR_UM["if"] / mpp)
     low, high = np.percentile(smooth, [1, 99])
     # two decades below the brightest: glass and tissue differ by factors, not by amounts
     level = np.log1p(100 * np.clip((smooth - low) / max(high - low, 1e-9), 0, 1))
@@ -122,12 +123,6 @@ def _coarse(slide: Slide, option: str) -> tuple[float, float]:
     mpp = slide.known_mpp(option)
     downsample = max(1.0, _MASK_UM / mpp, max(slide.size) / _LONGEST)
     return downsample, downsample * mpp
-
-
-def _blurred(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    if sigma < 0.3:
-        return plane
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
 
 
 def _cleaned(mask: Bools, mpp: float) -> Bools:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
 from regdata.files import replacing
-from regdata.transforms.transform import Step, Transform, step_from_dict, step_to_dict
+from regdata.transforms.steps import Step, step_from_dict, step_to_dict
+from regdata.transforms.transform import Transform
 
 SCHEMA = 1
 _FORMAT = "regdata transform"

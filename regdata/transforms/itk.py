@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from regdata.errors import RegdataError
 from regdata.files import replacing
 from regdata.transforms.displacement import Displacement
-from regdata.transforms.transform import Affine, Matrix, Transform
+from regdata.transforms.steps import Affine, Matrix
+from regdata.transforms.transform import Transform
 
 _sitk: Any = SimpleITK  # its functions carry no types
 

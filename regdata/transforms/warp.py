@@ -10,12 +10,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from regdata.arrays import Points
-from regdata.slides import Box, Pixels, Slide
-from regdata.transforms.pull import between_nodes, pull
+from regdata.slides import (
+    Box,
+    Pixels,
+    Slide,
+    Window,
+    blurred_to_pitch,
+    pixel_centres,
+    pull_exactly,
+)
+from regdata.transforms.nodes import between_nodes
 from regdata.transforms.transform import Transform
 
 _BLOCK = 1024  # pixels a side warped at once
@@ -27,7 +34,9 @@ _FINEST = 2.0**20  # parts of a pixel that places are rounded to
 _PROBES = 16  # places a side at which the scale of the transform is taken
 
 
-def warped(if_slide: Slide, he_slide: Slide, he_to_if: Transform) -> Slide:
+def warped(
+    if_slide: Slide, he_slide: Slide, he_to_if: Transform, mpp: float | None = None
+) -> Slide:
     """See the IF slide in the frame of the H&E slide.
 
     Parameters
@@ -36,6 +45,8 @@ def warped(if_slide: Slide, he_slide: Slide, he_to_if: Transform) -> Slide:
         Both with a known mpp.
     he_to_if
         µm on the H&E slide to µm on the IF slide.
+    mpp
+        µm per pixel to see it at, in one level; as the H&E slide by default.
 
     Returns
     -------
@@ -51,8 +62,16 @@ def warped(if_slide: Slide, he_slide: Slide, he_to_if: Transform) -> Slide:
     RegdataError
         A slide does not say its pixel size.
     """
-    view = _View(if_slide, he_slide, he_to_if, _pitch(if_slide, he_slide, he_to_if))
-    return replace(if_slide, sizes=he_slide.sizes, mpp=he_slide.mpp, pixels=view.pixels)
+    frame = he_slide if mpp is None else _frame(he_slide, mpp)
+    view = _View(if_slide, frame, he_to_if, _pitch(if_slide, frame, he_to_if))
+    return replace(if_slide, sizes=frame.sizes, mpp=frame.mpp, pixels=view.pixels)
+
+
+def _frame(he_slide: Slide, mpp: float) -> Slide:
+    """The H&E slide as if scanned at another pixel size; only its frame, not to be read."""
+    scale = he_slide.known_mpp("--he-mpp") / mpp
+    width, height = (max(1, math.ceil(side * scale - 1e-6)) for side in he_slide.size)
+    return replace(he_slide, sizes=((width, height),), mpp=mpp)
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,7 @@ class _View:
         downsample = self.he_slide.downsamples[level]
         pitch = downsample * self.pitch
         step = _read_step(self.if_slide, pitch)
-        at = self._if_points(downsample, block) / step - 0.5  # index of a pixel's centre
+        at = self._if_points(downsample, block) / step
         source = _around(at, self.if_slide.size, step)
         if source.w * source.h > _MOST and max(block.w, block.h) > _LEAST:
             for part in _blocks(block, max(block.w, block.h) // 2):
@@ -88,12 +107,12 @@ class _View:
         if source.w <= 0 or source.h <= 0:
             return
         width, height = (side / step for side in self.if_slide.size)
+        window = Window((source.x, source.y), (width, height), self.if_slide.fill)
         size, corner = (source.w, source.h), (source.x * step, source.y * step)
         planes = self.if_slide.read(corner, size, step, channels)
         for target, plane in zip(part_of_out, planes, strict=True):
-            smooth = _blurred(plane, pitch / step)
-            fill = self.if_slide.fill
-            target[:] = pull(smooth, at, (source.x, source.y), (width, height), fill)
+            smooth = blurred_to_pitch(plane, pitch / step)
+            target[:] = pull_exactly(smooth, at, window)
 
     def _if_points(self, downsample: float, box: Box) -> Points:
         """Where the centres of the box's pixels lie on the IF slide, (h, w, 2) level-0 pixels.
@@ -104,9 +123,8 @@ class _View:
         um = downsample * self.he_slide.known_mpp("--he-mpp")
         step = max(1, int(_NODE_UM / um))
         x, y = box.x % step, box.y % step
-        columns = (np.arange(box.x - x - step, box.x + box.w + 2 * step, step) + 0.5) * um
-        rows = (np.arange(box.y - y - step, box.y + box.h + 2 * step, step) + 0.5) * um
-        nodes = self.he_to_if.points(np.stack(np.meshgrid(columns, rows), axis=2))
+        wide = Box(box.x - x - step, box.y - y - step, x + box.w + 3 * step, y + box.h + 3 * step)
+        nodes = self.he_to_if.points(pixel_centres(wide, step) * um)
         # the last bits of a product of matrices depend on how many points are mapped at once, and
         # could tip the rounding of a pixel
         nodes = np.round(nodes / self.if_slide.known_mpp("--if-mpp") * _FINEST) / _FINEST
@@ -143,18 +161,6 @@ def _around(at: Points, size: tuple[int, int], step: float) -> Box:
     high = np.ceil(at.max(axis=(0, 1))) + _MARGIN
     first, last = np.clip(low, 0, inside).astype(int), np.clip(high, 0, inside).astype(int)
     return Box(*first.tolist(), *(last - first).tolist())
-
-
-def _blurred(plane: Pixels, rest: float) -> Pixels:
-    """A plane averaged over what is left of the pitch when it was read."""
-    if rest <= 1.01:
-        return plane
-    # what OpenCV cannot blur as it is
-    image = plane if plane.dtype in (np.uint8, np.uint16, np.float32) else plane.astype(float)
-    blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.5 * math.sqrt(rest**2 - 1)))
-    if plane.dtype.kind in "iu":
-        blurred = np.rint(blurred)
-    return blurred.astype(plane.dtype, copy=False)
 
 
 def _blocks(box: Box, side: int) -> Iterator[Box]:

@@ -6,7 +6,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +19,6 @@ from regdata.files import Progress, replacing, silent
 from regdata.slides import RGB, STRIP, Box, Layout, Pixels, Slide, stream_ome_tiff, stream_ome_zarr
 from regdata.transforms.geojson_stream import mapped_geojson
 from regdata.transforms.transform import Transform
-from regdata.transforms.warp import warped
 
 _AT_ONCE = 50_000  # points mapped together
 _DELIMITERS = ",\t;"
@@ -54,51 +53,35 @@ class PixelMap:
 
 def write_warped(
     path: Path,
-    if_slide: Slide,
-    he_slide: Slide,
-    he_to_if: Transform,
-    mpp: float | None = None,
+    seen: Slide,
     channels: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> tuple[int, int]:
-    """Write the IF slide in the frame of the H&E slide as a pyramid, in a stream.
+    """Write a slide seen in the frame of another as a pyramid, in a stream.
 
     Parameters
     ----------
     path
         The OME-TIFF, or OME-Zarr if it ends in `.zarr`; nothing stands there before it is
         complete.
-    if_slide, he_slide
-        Both with a known mpp.
-    he_to_if
-        µm on the H&E slide to µm on the IF slide.
-    mpp
-        µm per pixel written; those of the H&E slide by default.
+    seen
+        What `warped` gives; pixel for pixel it is what is written.
     channels
-        Indices of the IF channels to write, in order; all by default.
+        Indices of its channels to write, in order; all by default.
 
     Returns
     -------
     tuple
-        (w, h) written. Pixel for pixel it is what `warped` shows.
+        (w, h) written.
     """
-    frame = he_slide if mpp is None else _frame(he_slide, mpp)
-    seen = warped(if_slide, frame, he_to_if)
     wanted = tuple(range(len(seen.channels))) if channels is None else tuple(channels)
     names = tuple(seen.channels[k] for k in wanted)
     rgb = names == RGB and seen.dtype == np.uint8
-    layout = Layout(seen.size, seen.dtype, frame.known_mpp("--he-mpp"), None if rgb else names)
+    layout = Layout(seen.size, seen.dtype, seen.known_mpp("--he-mpp"), None if rgb else names)
     together: list[tuple[int, ...]] = [wanted] if rgb else [(k,) for k in wanted]
     write = stream_ome_zarr if path.suffix.lower() == ".zarr" else stream_ome_tiff
     write(path, layout, _strips(seen, together, progress))
     return seen.size
-
-
-def _frame(he_slide: Slide, mpp: float) -> Slide:
-    """The H&E slide as if scanned at another pixel size; only its frame, not to be read."""
-    scale = he_slide.known_mpp("--he-mpp") / mpp
-    width, height = (max(1, math.ceil(side * scale - 1e-6)) for side in he_slide.size)
-    return replace(he_slide, sizes=((width, height),), mpp=mpp)
 
 
 def _strips(seen: Slide, together: list[tuple[int, ...]], progress: Progress) -> Iterator[Pixels]:

@@ -1,7 +1,9 @@
-from .blocks import Fit, Search, piecewise, shift_field
+from .blocks import Fit, piecewise, shift_field
 from .deformation import Round, deform, rounds_at
+from .folds import behind, checked, first_without_folds, unfolded
+from .matching import Search
 from .nuclear_map import NuclearMap, he_map, moving_map
-from .outside_field import behind, checked, detail_score, in_one_frame, through_samples, unfolded
+from .outside_field import detail_score, in_one_frame, through_samples
 from .spline_fit import Stiffness
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "checked",
     "deform",
     "detail_score",
+    "first_without_folds",
     "he_map",
     "in_one_frame",
     "moving_map",

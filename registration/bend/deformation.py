@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import cv2
@@ -12,10 +13,11 @@ from regdata.arrays import Plane
 from regdata.files import Progress, silent
 from regdata.registration.bend.evidence import Evidence, isotropic
 from regdata.registration.bend.flow import dense_flow
+from regdata.registration.bend.folds import behind, stiff_enough
 from regdata.registration.bend.nuclear_map import NuclearMap
 from regdata.registration.bend.polish import polish_terms
 from regdata.registration.bend.spline_fit import PER_SPACING, Stiffness, fitted
-from regdata.slides import Box
+from regdata.slides import Box, blurred, pixel_centres, pull, pull_shifted
 from regdata.transforms import Displacement, Transform
 
 
@@ -62,8 +64,7 @@ _TILE = 1024  # px
 _MARGIN = 64  # px around it
 _EDGE = 8  # px beside the moving slide's edge that say nothing
 _NODE = 8  # px between places the transform is evaluated at
-_LEAST_JACOBIAN = 0.3
-_STIFFER = 4.0
+_LEAST_AREA = 0.3  # what areas may shrink to
 
 
 def rounds_at(mpp: float) -> tuple[Round, ...]:
@@ -110,23 +111,15 @@ def deform(
         Called with the share done.
     """
     field: Displacement | None = None
+    pair = _Pair(fixed, moving, he_to_if)
     for step, now in enumerate(rounds):
         evidence = Evidence.empty(fixed.size_um, now.spacing_um / PER_SPACING)
         tiles = [box for box in _tiles(fixed.size_um, now) if fixed.shows(box, now.mpp)]
         for done, box in enumerate(tiles, 1):
-            _look(fixed, moving, he_to_if, field, now, box, evidence)
+            _look(pair, field, now, box, evidence)
             progress((step + done / len(tiles)) / len(rounds))
-        field = _without_folds(evidence, now.stiffness)
-    return he_to_if if field is None else Transform.displaced(field).then(he_to_if)
-
-
-def _without_folds(evidence: Evidence, stiffness: Stiffness) -> Displacement:
-    """The fit, stiffer where need be, so that no place is turned over."""
-    field = fitted(evidence, stiffness)
-    while field.min_jacobian() < _LEAST_JACOBIAN:
-        stiffness = Stiffness(stiffness.bending * _STIFFER, stiffness.slope * _STIFFER)
-        field = fitted(evidence, stiffness)
-    return field
+        field = stiff_enough(partial(fitted, evidence), now.stiffness, _LEAST_AREA)
+    return behind(field, he_to_if)
 
 
 def _tiles(size_um: NDArray[np.float64], now: Round) -> Iterator[Box]:
@@ -136,26 +129,28 @@ def _tiles(size_um: NDArray[np.float64], now: Round) -> Iterator[Box]:
             yield Box(x, y, _TILE, _TILE)
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """The maps of H&E and IF, and H&E µm to IF µm before anything is deformed."""
+
+    fixed: NuclearMap
+    moving: NuclearMap
+    he_to_if: Transform
+
+
 def _look(
-    fixed: NuclearMap,
-    moving: NuclearMap,
-    he_to_if: Transform,
-    field: Displacement | None,
-    now: Round,
-    box: Box,
-    evidence: Evidence,
+    pair: _Pair, field: Displacement | None, now: Round, box: Box, evidence: Evidence
 ) -> None:
     """Add what one tile says."""
     wide = Box(box.x - _MARGIN, box.y - _MARGIN, box.w + 2 * _MARGIN, box.h + 2 * _MARGIN)
-    here = fixed.part(wide, now.mpp)
+    here = pair.fixed.part(wide, now.mpp)
     if here.max() <= 0:
         return
     before = _displacement(field, wide, now.mpp)
-    whole = he_to_if if field is None else Transform.displaced(field).then(he_to_if)
-    there, inside = pulled(moving, whole, wide, now.mpp)
+    there, inside = pulled(pair.moving, behind(field, pair.he_to_if), wide, now.mpp)
     if not inside.any():
         return
-    here, there = (_smoothed(plane, now.blur_um / now.mpp) for plane in (here, there))
+    here, there = (blurred(plane, now.blur_um / now.mpp) for plane in (here, there))
     window = now.window_um / now.mpp
     if now.kind == "flow":
         flow = dense_flow(here, there, window)
@@ -169,16 +164,9 @@ def _look(
     evidence.add(inner, (box.x // per_cell, box.y // per_cell), per_cell)
 
 
-def _smoothed(plane: Plane, sigma: float) -> Plane:
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
-
-
 def _after(before: Plane, shift: Plane, mpp: float) -> Plane:
     """Displacement, µm: a shift in pixels followed by the displacement where it leads."""
-    y, x = np.mgrid[: shift.shape[0], : shift.shape[1]].astype(np.float32)
-    at = (x + shift[..., 0], y + shift[..., 1])
-    led = cv2.remap(before, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(shift * np.float32(mpp) + led, np.float32)
+    return np.asarray(shift * np.float32(mpp) + pull_shifted(before, shift), np.float32)
 
 
 def _displacement(field: Displacement | None, box: Box, mpp: float) -> Plane:
@@ -191,25 +179,21 @@ def pulled(
     moving: NuclearMap, he_to_if: Transform, box: Box, mpp: float
 ) -> tuple[Plane, NDArray[np.uint8]]:
     """The moving map in the frame of the H&E, (h, w), and 1 where it has pixels."""
-    index = he_to_if.points(_nodes(box, mpp)) / mpp - 0.5
+    nodes = he_to_if.points(_nodes(box, mpp)) / mpp
     size = np.ceil(moving.size_um / mpp).astype(int)
-    low = np.maximum(np.floor(index.min((0, 1))).astype(int) - 4, -4)
-    high = np.minimum(np.ceil(index.max((0, 1))).astype(int) + 5, size + 4)
+    low = np.maximum(np.floor(nodes.min((0, 1))).astype(int) - 4, -4)
+    high = np.minimum(np.ceil(nodes.max((0, 1))).astype(int) + 5, size + 4)
     if (high <= 0).any() or (low >= size).any():
         return np.zeros((box.h, box.w), np.float32), np.zeros((box.h, box.w), np.uint8)
     source = moving.part(Box(*low.tolist(), *(high - low).tolist()), mpp)
-    at = _between((index - low).astype(np.float32), box)
-    values = cv2.remap(source, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderValue=0)
-    first, last = -low - 0.5, size - low - 0.5
-    inside = ((at >= first) & (at <= last)).all(2)
-    return np.asarray(values, np.float32), inside.astype(np.uint8)
+    at = _between((nodes - low).astype(np.float32), box)  # counted from the part, to be precise
+    inside = ((at >= -low) & (at <= size - low)).all(2)
+    return pull(source, at, kernel="cubic"), inside.astype(np.uint8)
 
 
 def _nodes(box: Box, mpp: float) -> NDArray[np.float64]:
     """µm of every eighth pixel's centre, from one node before the box to one behind it."""
-    columns = (np.arange(box.x, box.x + box.w + _NODE, _NODE) + 0.5) * mpp
-    rows = (np.arange(box.y, box.y + box.h + _NODE, _NODE) + 0.5) * mpp
-    return np.stack(np.meshgrid(columns, rows), 2)
+    return pixel_centres(Box(box.x, box.y, box.w + _NODE, box.h + _NODE), _NODE) * mpp
 
 
 def _between(nodes: Plane, box: Box) -> Plane:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from regdata.arrays import Plane
 from regdata.registration.bend.local import equalised, local_correlation
+from regdata.slides import pull_shifted
 
 _BACK_AND_FORTH = 1.0  # px; a way there and back this long says little
 _CONTRAST = 0.004  # variance of density at which contrast counts in full: a few pale nuclei
@@ -46,11 +47,9 @@ def dense_flow(fixed: Plane, moving: Plane, window_px: float) -> Flow:
     moving = equalised(moving, fixed, 0.6 * window_px)
     a, b = _bytes(fixed), _bytes(moving)
     there, back = _dis(a, b), _dis(b, a)
-    y, x = np.mgrid[: fixed.shape[0], : fixed.shape[1]].astype(np.float32)
-    at = (x + there[..., 0], y + there[..., 1])
-    returned = there + _pulled(back, at)
+    returned = there + pull_shifted(back, there)
     astray = (returned**2).sum(-1) / _BACK_AND_FORTH**2
-    alike, var_a, var_b = local_correlation(fixed, _pulled(moving, at), window_px)
+    alike, var_a, var_b = local_correlation(fixed, pull_shifted(moving, there), window_px)
     contrast = np.sqrt(np.minimum(var_a / _CONTRAST, 1) * np.minimum(var_b / _CONTRAST, 1))
     trust = np.exp(-astray) * np.maximum(alike, 0) ** 2 * contrast
     return Flow(there, trust.astype(np.float32))
@@ -65,8 +64,3 @@ def _dis(fixed: NDArray[np.uint8], moving: NDArray[np.uint8]) -> Plane:
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     start = np.zeros((*fixed.shape, 2), np.float32)
     return np.asarray(flow.calc(fixed, moving, start), np.float32)
-
-
-def _pulled(plane: Plane, at: tuple[Plane, Plane]) -> Plane:
-    image = cv2.remap(plane, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(image, np.float32)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from regdata.arrays import Plane
+from regdata.slides import blurred
 
 _NOISE = 1e-5  # of the variance of density: keeps flat places flat
 _GAIN = 0.3, 5.0  # how much contrast is lowered or raised at most
@@ -24,14 +25,14 @@ def window_mean(plane: Plane, sigma: float) -> Plane:
     while sigma / (2 * step) >= _COARSE / 2:
         step *= 2
     if step == 1:
-        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+        return blurred(plane, sigma)
     height, width = plane.shape
     # whole blocks, so that the coarse grid lies where it seems to lie
     pad = (0, -height % step, 0, -width % step)
     whole = cv2.copyMakeBorder(plane, *pad, cv2.BORDER_REPLICATE)
     size = (whole.shape[1] // step, whole.shape[0] // step)
     small = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    small = blurred(np.asarray(small, np.float32), sigma / step)
     fine = cv2.resize(small, whole.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(fine[:height, :width], np.float32)
 

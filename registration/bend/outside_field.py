@@ -9,21 +9,19 @@ deformation is left to find.
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from regdata.arrays import Plane
 from regdata.errors import RegdataError
+from regdata.registration.bend.folds import checked
 from regdata.registration.pose import Density, Matrix
+from regdata.slides import Box, pixel_centres, pull
 from regdata.transforms import Displacement, Transform
 
 _FEW = 1000  # pixels of tissue both slides show; fewer cannot be deformed
 _BAND = 256  # rows mapped at a time
-_LEAST_AREA = 0.2  # Jacobian determinant
-_PER_CELL = 4  # places looked at along a cell
-_ROUNDS = 50
+_ROUNDING = 1e-4  # px of a position that are none
 
 
 def in_one_frame(
@@ -59,16 +57,15 @@ def pulled_through(
 ) -> tuple[Plane, NDArray[np.bool_]]:
     """The moving density on the fixed grid, and where it has pixels; linear interpolation."""
     height, width = fixed.values.shape
-    index = np.empty((height, width, 2), np.float32)
+    values, inside = np.empty((height, width), np.float32), np.empty((height, width), np.bool_)
+    edge = 0.5 - _ROUNDING  # beside it there is one pixel only to interpolate from
+    last = np.array(moving.values.shape[::-1]) - edge
     for top in range(0, height, _BAND):
-        rows = np.arange(top, min(top + _BAND, height))
-        um = (np.stack(np.meshgrid(np.arange(width), rows), axis=2) + 0.5) * fixed.mpp
-        index[top : top + _BAND] = he_to_if.points(um) / moving.mpp - 0.5
-    x, y = index[..., 0], index[..., 1]
-    values = cv2.remap(moving.values, x, y, cv2.INTER_LINEAR)
-    rows_there, columns_there = moving.values.shape
-    inside = (x >= 0) & (y >= 0) & (x <= columns_there - 1) & (y <= rows_there - 1)
-    return np.asarray(values, np.float32), np.asarray(inside)
+        centres = pixel_centres(Box(0, top, width, min(_BAND, height - top)))
+        at = he_to_if.points(centres * fixed.mpp) / moving.mpp
+        values[top : top + _BAND] = pull(moving.values, at)
+        inside[top : top + _BAND] = ((at >= edge) & (at <= last)).all(2)
+    return values, inside
 
 
 def detail_score(fixed: Density, moving: Density, he_to_if: Transform) -> float:
@@ -87,54 +84,6 @@ def detail_score(fixed: Density, moving: Density, he_to_if: Transform) -> float:
     if len(a) < _FEW or a.std() == 0 or b.std() == 0:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])
-
-
-def checked(field: Displacement, start: Matrix, program: str) -> Transform:
-    """The displacement, then `start`; refused where it turns tissue over.
-
-    Raises
-    ------
-    RegdataError
-        When the field folds.
-    """
-    smallest = field.min_jacobian()
-    if not smallest > 0:
-        raise RegdataError(
-            f"the deformation that {program} found folds (smallest Jacobian {smallest:.2f}, "
-            "expected above 0); use another engine, or the affine map alone"
-        )
-    return Transform.displaced(field).then(Transform.affine(start))
-
-
-def behind(field: Displacement | None, he_to_if: Transform) -> Transform:
-    """A displacement, or none, and then a map."""
-    return he_to_if if field is None else Transform.displaced(field).then(he_to_if)
-
-
-def unfolded(field: Displacement) -> Displacement:
-    """The field, smoother around places where areas shrink to less than a fifth.
-
-    Tissue does not do that; a spline does where there is nothing to hold on to. Elsewhere the
-    field stays as it is. Where many rounds of smoothing do not help it may still fold.
-    """
-    for _ in range(_ROUNDS):
-        if field.min_jacobian() >= _LEAST_AREA:
-            break
-        weight = ndimage.gaussian_filter(_shrunk(field).astype(np.float64), 1.0, mode="nearest")
-        now = np.asarray(field.coefficients, np.float64)
-        smooth = ndimage.gaussian_filter(now, (0, 1.0, 1.0), mode="nearest")
-        field = replace(field, coefficients=now + weight * (smooth - now))
-    return field
-
-
-def _shrunk(field: Displacement) -> NDArray[np.bool_]:
-    """Control points that reach a place where areas shrink too much."""
-    rows, columns = field.coefficients.shape[1:]
-    at = (np.arange(rows * _PER_CELL), np.arange(columns * _PER_CELL))
-    nodes = np.stack(np.meshgrid(*at[::-1]), axis=2) / _PER_CELL
-    areas = np.linalg.det(field.jacobian(field.origin_um + nodes * field.spacing_um))
-    shrunk = (areas < _LEAST_AREA).reshape(rows, _PER_CELL, columns, _PER_CELL).any((1, 3))
-    return np.asarray(ndimage.binary_dilation(shrunk, np.ones((3, 3)), iterations=2))
 
 
 def through_samples(

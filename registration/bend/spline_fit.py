@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, cg
 
 from regdata.arrays import Floats
 from regdata.registration.bend.evidence import Evidence
@@ -90,22 +91,20 @@ def _conjugate(sums: NDArray[np.float32], penalties: tuple[float, float], start:
     _gather_squares(sums[2], diagonal[1])
     # 20 and 4: what a difference operator has on its diagonal
     diagonal += 20 * penalties[0] + 4 * penalties[1] + 1e-12
-    solution = start.copy()
-    residual = right - _applied(sums, penalties, solution)
-    stop = _CLOSE * max(float(np.linalg.norm(right)), 1e-12)
-    direction = ready = residual / diagonal
-    steep = float(np.vdot(residual, ready))
-    for _ in range(_ROUNDS):
-        if np.linalg.norm(residual) <= stop:
-            break
-        image = _applied(sums, penalties, direction)
-        step = steep / max(float(np.vdot(direction, image)), 1e-300)
-        solution += step * direction
-        residual -= step * image
-        ready = residual / diagonal
-        before, steep = steep, float(np.vdot(residual, ready))
-        direction = ready + (steep / max(before, 1e-300)) * direction
-    return solution
+
+    def applied(c: Floats) -> Floats:
+        return _applied(sums, penalties, c.reshape(shape)).ravel()
+
+    size = (start.size, start.size)
+    solution, _ = cg(
+        LinearOperator(size, applied, dtype=np.float64),
+        right.ravel(),
+        start.ravel(),
+        rtol=_CLOSE,
+        maxiter=_ROUNDS,
+        M=LinearOperator(size, lambda c: c / diagonal.ravel(), dtype=np.float64),
+    )
+    return np.asarray(solution.reshape(shape), np.float64)
 
 
 def _applied(sums: NDArray[np.float32], penalties: tuple[float, float], c: Floats) -> Floats:

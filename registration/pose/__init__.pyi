@@ -10,11 +10,12 @@ from .density import (
     working_mpp,
 )
 from .refusal import Limits
-from .similarity import Likeness, correlation, likeness
+from .similarity import MOST_SEEN, Likeness, correlation, fisher_z, likeness
 
 __all__ = [
     "AFFINE",
     "FINEST_UM",
+    "MOST_SEEN",
     "Density",
     "Likeness",
     "Limits",
@@ -25,6 +26,7 @@ __all__ = [
     "correlation",
     "dapi_density",
     "detail_um",
+    "fisher_z",
     "he_density",
     "likeness",
     "refined",

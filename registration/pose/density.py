@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regdata.arrays import Plane
 from regdata.errors import RegdataError
-from regdata.slides import Box, Pixels, Slide, hematoxylin, resample, stained_tissue
+from regdata.slides import Box, Pixels, Slide, blurred, hematoxylin, resample, stained_tissue
 
 Matrix = NDArray[np.float64]  # (3, 3), µm to µm unless said otherwise
 
@@ -70,8 +70,8 @@ class Density:
 
         Cutting off keeps a few very dark or very bright spots from deciding a correlation.
         """
-        fine = _blurred(self.values, fine_um / self.mpp)
-        detail = fine - _blurred(self.values, coarse_um / self.mpp)
+        fine = blurred(self.values, fine_um / self.mpp)
+        detail = fine - blurred(self.values, coarse_um / self.mpp)
         spread = float(detail[self.tissue].std()) if self.tissue.any() else 0.0
         return replace(self, values=np.clip(detail / max(spread, 1e-6), -3, 3))
 
@@ -172,9 +172,3 @@ def _scaled(values: Plane) -> Plane:
 def _widened(mask: NDArray[np.bool_], pixels: float) -> NDArray[np.bool_]:
     away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(away <= pixels)
-
-
-def _blurred(values: Plane, sigma: float) -> Plane:
-    if sigma < 0.3:
-        return values
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)

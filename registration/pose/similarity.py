@@ -6,12 +6,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.arrays import Plane
+from regdata.arrays import Floats, Plane
 from regdata.registration.pose.density import Density, Matrix
 
 _DIRECTIONS = 12
 _RADII = (0.12, 0.20, 0.28, 0.35)  # of the smaller field, how far the null is shifted
 _FEW = 200  # pixels; fewer say nothing
+MOST_SEEN = 0.999
+"""The largest correlation there is to tell apart: 1 has no Fisher transform."""
+
+
+def fisher_z(correlation: Floats | float) -> Floats:
+    """Fisher's z of correlations, arctanh, on which chance spreads alike whatever their size.
+
+    Examples
+    --------
+    >>> fisher_z(np.array([0.0, 0.5, 1.0])).round(3).tolist()
+    [0.0, 0.549, 3.8]
+    """
+    return np.asarray(np.arctanh(np.clip(correlation, -MOST_SEEN, MOST_SEEN)))
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,7 @@ class Likeness:
     correlation
         Of the two densities inside tissue, -1 to 1.
     null_mean, null_sd
-        Of Fisher's z (arctanh) of the correlations at poses shifted by more than a few nuclei.
+        Of Fisher's z of the correlations at poses shifted by more than a few nuclei.
         On that scale chance spreads alike whatever the correlation, also in small fields.
     """
 
@@ -34,7 +47,7 @@ class Likeness:
     @property
     def z(self) -> float:
         """Standard deviations above the null."""
-        return (_fisher(self.correlation) - self.null_mean) / max(self.null_sd, 1e-6)
+        return float(fisher_z(self.correlation) - self.null_mean) / max(self.null_sd, 1e-6)
 
     def at_z(self, z: float) -> float:
         """The correlation that lies `z` standard deviations above the null."""
@@ -111,14 +124,10 @@ def likeness(
         by_chance, count = correlation(fixed, moving, moved)
         if count >= _FEW:
             # chance correlations spread as 1 / sqrt(pixels): bring them to the pixels at hand
-            null.append(_fisher(by_chance) * np.sqrt(count / max(pixels, 1)))
+            null.append(float(fisher_z(by_chance)) * np.sqrt(count / max(pixels, 1)))
     if pixels < _FEW or len(null) < _DIRECTIONS:
         return Likeness(found, 0.0, 1.0)
     return Likeness(found, float(np.mean(null)), float(np.std(null)))
-
-
-def _fisher(correlation: float) -> float:
-    return float(np.arctanh(np.clip(correlation, -0.999, 0.999)))
 
 
 def _shifts(fixed: Density, moving: Density, limits: tuple[float, float]) -> list[Matrix]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from regdata.arrays import Floats
+from regdata.registration.bend import first_without_folds
 from regdata.registration.quality.neighbours import smoothed
 from regdata.registration.quality.table import TileQuality
 from regdata.transforms import Displacement, Transform
@@ -47,8 +48,8 @@ def _unfolded(shifts: Floats, quality: TileQuality) -> Displacement | None:
     # a grid needs two tiles a side
     enough = [(0, max(0, 2 - side)) for side in shifts.shape[1:]]
     wide = np.pad(shifts, ((0, 0), *enough), mode="edge")
-    for times in range(_TIMES):
-        field = Displacement.through(wide * _SHRINK**times, quality.centre_um[0], quality.tile_um)
-        if field.min_jacobian() > _LEAST_AREA:
-            return field
-    return None
+    weaker = (
+        Displacement.through(wide * _SHRINK**times, quality.centre_um[0], quality.tile_um)
+        for times in range(_TIMES)
+    )
+    return first_without_folds(weaker, _LEAST_AREA)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from regdata.arrays import Bools, Floats
 from regdata.errors import RegdataError
 from regdata.files import Progress, silent
+from regdata.registration.pose import fisher_z
 from regdata.registration.quality.planes import Piece, Planes, open_planes
 from regdata.registration.quality.residual import NOTHING, Residual, correlations, peak
 from regdata.slides import Box, Slide, he_tissue
@@ -184,21 +185,17 @@ def _look(piece: Piece, across: slice, margin: int, mpp: float) -> _Looked:
         return _Looked(NOTHING, 0.0, *spreads)
     surface = correlations(tile, moving, mpp, max(_NULL_UM))
     found = peak(surface.within(_REACH_UM))
-    null = _fisher(surface.at(_null_shifts()))
+    null = fisher_z(surface.at(_null_shifts()))
     null = null[np.isfinite(null)]
     if len(null) < 8:
         return _Looked(found, 0.0, *spreads)
-    above = float(_fisher(np.array(found.at_zero)) - null.mean()) / max(float(null.std()), 0.02)
+    above = float(fisher_z(found.at_zero) - null.mean()) / max(float(null.std()), 0.02)
     return _Looked(found, above, *spreads)
 
 
 def _spread(plane: NDArray[np.float32]) -> float:
     known = plane[np.isfinite(plane)]
     return float(known.std()) if known.size else 0.0
-
-
-def _fisher(correlation: Floats) -> Floats:
-    return np.asarray(np.arctanh(np.clip(correlation, -0.999, 0.999)))
 
 
 def _null_shifts() -> Floats:

@@ -3,13 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from regdata.arrays import Bools, Plane
 from regdata.registration.pose import FINEST_UM
-from regdata.slides import Box, Slide, hematoxylin
+from regdata.slides import Box, Slide, blurred_inside, hematoxylin, pixel_centres
 from regdata.transforms import Transform, warped
 
 _SAMPLES, _SAMPLE_PX = 48, 160  # places the scales are taken at, and pixels a side of one
@@ -112,15 +111,13 @@ class Planes:
 
     def _on_he(self, box: Box) -> Bools:
         size = np.array(self.he.size) * self.he.known_mpp("--he-mpp") / self.mpp
-        x, y = box.x + np.arange(box.w) + 0.5, box.y + np.arange(box.h) + 0.5
-        inside: Bools = np.logical_and.outer((y > 0) & (y < size[1]), (x > 0) & (x < size[0]))
-        return inside
+        centres = pixel_centres(box)
+        return np.asarray(((centres > 0) & (centres < size)).all(2))
 
     def _on_if(self, box: Box) -> Bools:
         step = max(1, round(_NODE_UM / self.mpp))
-        x = (box.x + np.arange(0, box.w + step, step) + 0.5) * self.mpp
-        y = (box.y + np.arange(0, box.h + step, step) + 0.5) * self.mpp
-        um = self.he_to_if.points(np.stack(np.meshgrid(x, y), 2))
+        nodes = pixel_centres(Box(box.x, box.y, box.w + step, box.h + step), step)
+        um = self.he_to_if.points(nodes * self.mpp)
         inside = ((um > 0) & (um < self.if_size_um)).all(2)
         return np.kron(inside, np.ones((step, step), np.bool_))[: box.h, : box.w]
 
@@ -135,13 +132,11 @@ def open_planes(he: Slide, if_: Slide, dapi: int, he_to_if: Transform, tissue: B
     """
     he_mpp, if_mpp = he.known_mpp("--he-mpp"), if_.known_mpp("--if-mpp")
     mpp = max(FINEST_UM, he_mpp, min(if_mpp, 1.0))
-    width, height = (max(1, math.ceil(side * he_mpp / mpp - 1e-6)) for side in he.size)
-    frame = replace(he, sizes=((width, height),), mpp=mpp)  # only its grid is used
-    seen = warped(if_.channel(dapi), frame, he_to_if)
+    seen = warped(if_.channel(dapi), he, he_to_if, mpp)
     size_um = np.array(if_.size) * if_mpp
     planes = Planes(he, seen, size_um, he_to_if, mpp, (Scale(0, 0, 1), Scale(0, 0, 1)))
     stains, signals = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
-    for box in _places(tissue, (width, height)):
+    for box in _places(tissue, seen.size):
         stain, signal = planes._raw(box)
         inside = planes._on_he(box) & planes._on_if(box)
         stains.append(stain[planes._on_he(box)])
@@ -174,14 +169,5 @@ def _root(dapi: Plane, scale: Scale) -> Plane:
 def _detail(values: Plane, there: Bools, mpp: float) -> Plane:
     """What is left between two blurs, each over the pixels that are there; NaN elsewhere."""
     weight = there.astype(np.float32)
-    fine, coarse = (
-        _blurred(values * weight, sigma / mpp) / np.maximum(_blurred(weight, sigma / mpp), 1e-3)
-        for sigma in (_FINE_UM, _COARSE_UM)
-    )
+    fine, coarse = (blurred_inside(values, weight, sigma / mpp) for sigma in (_FINE_UM, _COARSE_UM))
     return np.where(there, fine - coarse, np.float32(np.nan)).astype(np.float32)
-
-
-def _blurred(values: Plane, sigma: float) -> Plane:
-    if sigma < 0.3:
-        return values
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from regdata.arrays import Plane
+from regdata.registration.pose import MOST_SEEN, fisher_z
 
 Surface = NDArray[np.float64]
 Spectrum = NDArray[np.complex64]
@@ -24,7 +25,6 @@ _CONSTANT = 1e-5  # standard deviation over largest value of a patch: less is ro
 _FLAT = 1e-3  # variance of a part over that of its patch: below it there is nothing in the part
 _FIT_UM = 0.75  # half the side of the piece of the surface that the parabola is laid through
 _APART_UM = 4.0  # the second best peak is at least this far from the best: a nucleus
-_SEEN = 0.999  # a correlation of 1 has no Fisher transform
 # Chance that the peak is the right one, fitted by benchmarks/registration_quality.py
 _LEAD, _HEIGHT, _CHANCE = 8.4, 5.95, -2.9
 _NOISE = 0.4  # observed over predicted standard deviation, from there too
@@ -176,8 +176,9 @@ def peak(surface: Correlations) -> Residual:
     step, bend = _parabola(values, place, max(1, round(_FIT_UM / surface.mpp)))
     shift = (place - surface.reach + step) * surface.mpp
     bend = bend / surface.mpp**2
-    lead = _fisher(at_peak) - _fisher(_second(surface, place))
-    logit = _LEAD * lead + _HEIGHT * _fisher(at_peak) + _CHANCE
+    height = float(fisher_z(at_peak))
+    lead = height - float(fisher_z(_second(surface, place)))
+    logit = _LEAD * lead + _HEIGHT * height + _CHANCE
     sd = _sd(at_peak, bend, surface.area_um2)
     chance = 1 / (1 + math.exp(-float(np.clip(logit, -30, 30))))
     on_edge = np.abs(place - surface.reach).max() == surface.reach  # it rises on beyond
@@ -224,8 +225,4 @@ def _sd(at_peak: float, hessian: NDArray[np.float64], area_um2: float) -> float:
         return math.inf
     curvature = math.sqrt(determinant) / at_peak
     parts = max(1.0, area_um2 * curvature / (2 * math.pi))
-    return _NOISE * math.sqrt((1 / min(at_peak, _SEEN) ** 2 - 1) / (parts * curvature))
-
-
-def _fisher(correlation: float) -> float:
-    return math.atanh(min(max(correlation, -_SEEN), _SEEN))
+    return _NOISE * math.sqrt((1 / min(at_peak, MOST_SEEN) ** 2 - 1) / (parts * curvature))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from regdata.simulate.pull import pull, source
+from regdata.simulate.pull import pulled, source
 from regdata.simulate.warp import Warp, elastic, frame, similarity
 from regdata.slides.slide import Box
 
@@ -28,7 +28,7 @@ def test_a_dot_lands_where_the_warp_says(rotation, mirror, scale, if_mpp, dot):
     loose = elastic(similarity(rotation, mirror, scale), 2, 150, np.random.default_rng(1))
     warp, size_um = frame(loose, (260 * HE_MPP, 220 * HE_MPP), (3, 0), 2)
     box = Box(0, 0, *(math.ceil(side / if_mpp) for side in size_um))
-    seen = pull(image, source(warp, box, if_mpp, HE_MPP))[0]
+    seen = pulled(image, source(warp, box, if_mpp, HE_MPP))[0]
     expected = warp.points(np.array([dot]) * HE_MPP)[0] / if_mpp
     assert centroid(seen) == pytest.approx(expected, abs=0.05)
 
@@ -36,7 +36,7 @@ def test_a_dot_lands_where_the_warp_says(rotation, mirror, scale, if_mpp, dot):
 def test_nothing_to_do_changes_nothing():
     image = np.random.default_rng(0).integers(0, 60_000, (2, 70, 50)).astype(np.uint16)
     identity = Warp.affine(np.eye(3))
-    seen = pull(image, source(identity, Box(0, 0, 50, 70), HE_MPP, HE_MPP))
+    seen = pulled(image, source(identity, Box(0, 0, 50, 70), HE_MPP, HE_MPP))
     assert np.array_equal(seen, image)
 
 
@@ -58,4 +58,4 @@ def test_positions_between_the_nodes_are_exact_enough():
 @pytest.mark.parametrize("shift", [(-5000, 0), (5000, 0), (0, 5000), (-30, -5000)])
 def test_outside_is_zero(shift):
     xy = np.full((2, 5, 4), 3.0, np.float32) + np.array(shift, np.float32)[:, None, None]
-    assert pull(np.full((1, 20, 30), 9, np.uint16), xy).tolist() == np.zeros((1, 5, 4)).tolist()
+    assert pulled(np.full((1, 20, 30), 9, np.uint16), xy).tolist() == np.zeros((1, 5, 4)).tolist()

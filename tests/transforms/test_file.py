@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from regdata.errors import RegdataError
 from regdata.transforms.displacement import Displacement
 from regdata.transforms.file import SCHEMA, load_transform, read_about, save_transform
-from regdata.transforms.transform import Affine, Displaced, Transform
+from regdata.transforms.steps import Affine, Displaced
+from regdata.transforms.transform import Transform
 
 
 def chain(seed: int, kind: type = np.float64) -> Transform:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from regdata.errors import RegdataError
 from regdata.transforms.displacement import Displacement
 from regdata.transforms.itk import SUFFIXES, read_itk, write_itk
-from regdata.transforms.transform import Affine, Displaced, Transform
+from regdata.transforms.steps import Affine, Displaced
+from regdata.transforms.transform import Transform
 
 sitk: Any = SimpleITK
 SIZE = (400.0, 300.0)

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from regdata.errors import RegdataError
 from regdata.transforms.displacement import Displacement
-from regdata.transforms.transform import Affine, Displaced, Transform
+from regdata.transforms.steps import Affine, Displaced
+from regdata.transforms.transform import Transform
 
 SEEDS = st.integers(0, 2**32 - 1)
 

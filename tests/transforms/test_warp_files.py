@@ -56,7 +56,7 @@ def spots(channels: int, width: int, height: int, dtype: str = "uint16") -> np.n
 def test_what_is_written_is_what_is_seen(tmp_path: Path, dtype: str) -> None:
     if_ = slide(spots(3, 500, 700, dtype), 0.325, ("DAPI", "CD3", "CD20"))
     he = he_of(801, 1103, 0.25)
-    size = write_warped(tmp_path / "x.ome.tif", if_, he, bent(), channels=(2, 0))
+    size = write_warped(tmp_path / "x.ome.tif", warped(if_, he, bent()), channels=(2, 0))
     assert size == (801, 1103)
     written = open_slide(tmp_path / "x.ome.tif")
     assert written.channels == ("CD20", "DAPI")
@@ -76,13 +76,8 @@ def test_any_pixel_size_shows_the_same_place(tmp_path: Path, mpp: float) -> None
     """Brightness is the place on the IF slide, so that every pixel can be checked."""
     side = (np.arange(400) + 0.5) * 0.325
     place = np.stack(np.meshgrid(side, side)).astype(np.float32)
-    write_warped(
-        tmp_path / "x.ome.tif",
-        slide(place, 0.325, ("x", "y")),
-        he_of(301, 200, 0.25),
-        bent(),
-        mpp=mpp,
-    )
+    if_ = slide(place, 0.325, ("x", "y"))
+    write_warped(tmp_path / "x.ome.tif", warped(if_, he_of(301, 200, 0.25), bent(), mpp))
     written = open_slide(tmp_path / "x.ome.tif")
     assert written.mpp == pytest.approx(mpp)
     assert written.size == (np.ceil(301 * 0.25 / mpp), np.ceil(200 * 0.25 / mpp))
@@ -97,7 +92,7 @@ def test_any_pixel_size_shows_the_same_place(tmp_path: Path, mpp: float) -> None
 
 def test_a_colour_slide_stays_one(tmp_path: Path) -> None:
     rgb = slide(spots(3, 600, 620, "uint8"), 0.25, ("red", "green", "blue"))
-    write_warped(tmp_path / "x.ome.tif", rgb, he_of(610, 600, 0.25), bent())
+    write_warped(tmp_path / "x.ome.tif", warped(rgb, he_of(610, 600, 0.25), bent()))
     with tifffile.TiffFile(tmp_path / "x.ome.tif") as file:
         assert file.pages.first.photometric == tifffile.PHOTOMETRIC.RGB
     written = open_slide(tmp_path / "x.ome.tif")
@@ -110,9 +105,8 @@ def test_it_is_read_and_written_in_a_stream(tmp_path: Path) -> None:
     asked: list[tuple[Box, tuple[int, ...]]] = []
     if_ = slide(np.ones((2, 2000, 2000), np.uint8), 0.25, ("DAPI", "CD3"), asked)
     shares: list[float] = []
-    write_warped(
-        tmp_path / "x.ome.tif", if_, he_of(2000, 2000, 0.25), bent(), progress=shares.append
-    )
+    seen = warped(if_, he_of(2000, 2000, 0.25), bent())
+    write_warped(tmp_path / "x.ome.tif", seen, progress=shares.append)
     assert max(box.w * box.h for box, _ in asked) < 1300**2
     assert {channels for _, channels in asked} == {(0,), (1,)}
     assert shares == sorted(shares)

@@ -10,18 +10,18 @@ from regdata.files.progress import silent
 from regdata.registration.backends import elastix as backend_elastix
 from regdata.registration.backends import simpleitk as backend_simpleitk
 from regdata.registration.backends.choice import BACKENDS, check_backend
+from regdata.registration.bend.folds import checked, unfolded
 from regdata.registration.bend.outside_field import (
-    checked,
     detail_score,
     in_one_frame,
     pulled_through,
     through_samples,
-    unfolded,
 )
 from regdata.registration.pose.density import Density
 from regdata.registration.pose.similarity import pulled
 from regdata.transforms.displacement import Displacement
-from regdata.transforms.transform import Affine, Displaced, Transform
+from regdata.transforms.steps import Affine, Displaced
+from regdata.transforms.transform import Transform
 
 SIDE_UM = 220.0
 

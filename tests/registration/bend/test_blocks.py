@@ -7,21 +7,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from regdata.registration.bend.blocks import (
+from regdata.registration.bend.blocks import Fit, piecewise, shift_field, smooth
+from regdata.registration.bend.deformation import deform, rounds_at
+from regdata.registration.bend.folds import behind
+from regdata.registration.bend.matching import (
     Blocks,
-    Fit,
     Search,
     local_contrast,
     matched,
     peak,
-    piecewise,
-    shift_field,
-    smooth,
     trusted,
 )
-from regdata.registration.bend.deformation import deform, rounds_at
 from regdata.registration.bend.nuclear_map import NuclearMap
-from regdata.registration.bend.outside_field import behind
 from regdata.registration.bend.spline_fit import Stiffness
 from regdata.registration.pose.density import Density
 from regdata.transforms.displacement import Displacement
