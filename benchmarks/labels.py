@@ -37,6 +37,7 @@ from scipy.optimize import minimize
 
 from regdata.cells.table import CellTable
 from regdata.eval.metrics.matching import match_points
+from regdata.eval.metrics.rates import precision_recall_f1
 from regdata.labelling.channels.correction import CorrectionOptions, corrected, fit_correction
 from regdata.labelling.measuring.intensity import overlap
 from regdata.labelling.measuring.measured import Measured, Signal, measure
@@ -150,12 +151,9 @@ def scores(label: NDArray[np.str_], case: Case) -> tuple[float, float, float]:
     """Precision and recall among nuclei that have a label, and the share that has none."""
     here = label[case.found]
     positive, known = here == "positive", here != "unknown"
-    hits = int((positive & case.truth).sum())
-    return (
-        hits / max(1, int(positive.sum())),
-        hits / max(1, int((case.truth & known).sum())),
-        1 - float(known.mean()),
-    )
+    counts = ((positive & case.truth).sum(), positive.sum(), (case.truth & known).sum())
+    precision, recall, _ = precision_recall_f1(*counts, empty=0.0)
+    return float(precision), float(recall), 1 - float(known.mean())
 
 
 def sections(training: bool) -> list[Section]:

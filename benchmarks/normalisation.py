@@ -27,6 +27,7 @@ from regdata.cellvit.maps.postprocess import find_cells
 from regdata.cellvit.networks.weights import Model, load_model
 from regdata.cellvit.tiles.inference import predict
 from regdata.eval.metrics.matching import match_points
+from regdata.eval.metrics.rates import precision_recall_f1
 
 TILE, SHIFT, MARGIN = 512, 256, 32
 CORNERS = tuple(itertools.product((0, SHIFT), (0, SHIFT)))
@@ -48,7 +49,7 @@ def score(image: Annotated, maps: Maps, mpp: float, settings: PostprocessSetting
     """Binary PQ and detection F1 of one image."""
     instances, cells = find_cells(maps, mpp, settings)
     pairs = len(match_points(image.xy, cells.xy, 12.0))
-    f1 = 2 * pairs / max(1, len(image.xy) + len(cells))
+    f1 = float(precision_recall_f1(pairs, len(cells), len(image.xy), empty=0.0)[2])
     return [panoptic_quality(image.instances, instances), f1]
 
 

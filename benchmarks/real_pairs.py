@@ -20,6 +20,7 @@ from regdata.chain.options import BuildOptions
 from regdata.chain.pipeline import build
 from regdata.errors import RegdataError
 from regdata.eval.metrics.matching import match_points
+from regdata.eval.metrics.rates import precision_recall_f1
 from regdata.slides.write_tiff import write_ome_tiff
 
 
@@ -92,8 +93,9 @@ def deepliif(data: Path, folder: Path, name: str, stain: str) -> None:
             pairs = match_points(xy, cells.cells.xy, 15.0)
             label, truth = cells.labels[pairs[:, 1]], red[pairs[:, 0]]
             hits = int(((label == 1) & truth).sum())
-            f1 = 2 * hits / max(1, int((label == 1).sum()) + int(truth[label >= 0].sum()))
-            found = 2 * len(pairs) / (len(xy) + len(cells.cells))
+            counts = hits, (label == 1).sum(), truth[label >= 0].sum()
+            f1 = precision_recall_f1(*counts, empty=0.0)[2]
+            found = precision_recall_f1(len(pairs), len(cells.cells), len(xy))[2]
             rule = f"{method}, published rule" if legacy else method
             print(
                 f"{name} {stain}, {rule}: {len(xy)} published nuclei, {int(red.sum())} positive, "

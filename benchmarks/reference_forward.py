@@ -27,6 +27,7 @@ from regdata.cellvit.networks.checkpoint import load_checkpoint
 from regdata.cellvit.networks.network import CellViT
 from regdata.cellvit.networks.weights import Model, load_model
 from regdata.cellvit.tiles.inference import detect, predict_batch
+from regdata.eval.metrics.rates import precision_recall_f1
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from networks import filled, published
@@ -154,8 +155,8 @@ def bf16_row() -> Row:
         for image in load_annotated(data_folder() / "consep/test")
     ]
     ours, theirs, pairs = np.sum(counts, 0).tolist()
-    worst = min(2 * c[2] / max(1, c[0] + c[1]) for c in counts)
-    f1 = 2 * pairs / max(1, ours + theirs)
+    f1 = precision_recall_f1(pairs, ours, theirs, empty=0.0)[2]
+    worst = min(precision_recall_f1(c[2], c[0], c[1], empty=0.0)[2] for c in counts)
     return what, must, f"F1 {f1:.4f} ({ours:,} and {theirs:,} nuclei), worst image {worst:.4f}"
 
 

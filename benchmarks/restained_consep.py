@@ -26,6 +26,7 @@ from regdata.chain.pipeline import build
 from regdata.errors import RegdataError
 from regdata.eval.metrics.label_truth import Agreement, agreement
 from regdata.eval.metrics.matching import match_points
+from regdata.eval.metrics.rates import precision_recall_f1
 from regdata.eval.pages.text_table import table
 from regdata.eval.run import evaluate_classifier
 from regdata.names import UNKNOWN
@@ -95,7 +96,8 @@ def pooled(images: list[Annotated], paths: list[Path]) -> tuple[float, float]:
         hits += int((label & truth).sum())
         labelled += int(label.sum())
         positives += int(truth.sum())
-    return hits / max(1, labelled), hits / max(1, positives)
+    precision, recall, _ = precision_recall_f1(hits, labelled, positives, empty=0.0)
+    return float(precision), float(recall)
 
 
 def with_manual_labels(image: Annotated, path: Path) -> Path:

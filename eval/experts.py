@@ -19,6 +19,7 @@ from regdata.eval.metrics import (
     map_classes,
     match_points,
     rank_readers,
+    rates_of,
 )
 from regdata.names import NEGATIVE, UNKNOWN
 
@@ -250,15 +251,7 @@ def _reader_of(
 
 def _of_class(matrix: Ints, k: int) -> ClassAgreement:
     annotated, labelled, both = int(matrix[k].sum()), int(matrix[:, k].sum()), int(matrix[k, k])
-    cells = annotated + labelled
-    return ClassAgreement(
-        annotated,
-        labelled,
-        both,
-        both / labelled if labelled else None,
-        both / annotated if annotated else None,
-        2 * both / cells if cells else None,
-    )
+    return ClassAgreement(annotated, labelled, both, **rates_of(both, labelled, annotated))
 
 
 def _tallied(votes: Ints, classes: int) -> Ints:

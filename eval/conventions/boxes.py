@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from regdata.arrays import Floats
 from regdata.errors import RegdataError
 from regdata.eval.conventions.presets import BOXES, BoxPreset, find_preset, with_conventions
-from regdata.eval.metrics import best_edges, ratio, score_classes
+from regdata.eval.metrics import best_edges, rates_of, ratio, score_classes
 
 
 def score_boxes(
@@ -54,9 +54,7 @@ def score_boxes(
         "matched": pairs.tolist(),
         "unmatched_1": np.setdiff1d(np.arange(n), pairs[:, 0]).tolist(),
         "unmatched_2": np.setdiff1d(np.arange(m), pairs[:, 1]).tolist(),
-        "precision": hits / m if m else None,
-        "recall": hits / n if n else None,
-        "f1": 2 * hits / (n + m) if n + m else None,
+        **rates_of(hits, m, n),
         "conventions": {"preset": preset, **asdict(rules)},
     }
     if classes is not None and probabilities is not None:

@@ -30,7 +30,10 @@ class PrecisionRecall:
 
 
 def precision_recall(images: Sequence[FoundImage], one: int) -> PrecisionRecall:
-    """The curve of class `one` over all images: every scored cell counts, by its probability."""
+    """The curve of class `one` over all images: every scored cell counts, by its probability.
+
+    Recall is of all annotated nuclei; scikit-learn's curve knows only of those that were found.
+    """
     kept, hit, annotated = [], [], 0
     for found in images:
         truth = np.full(len(found.xy), -1)

@@ -185,16 +185,15 @@ def class_counts(classes: Ints, count: int) -> Ints:
 def r2(truth: Ints, found: Ints) -> list[float | None]:
     """R² of the counts of each class, (K,) of (B, K): 1 - squared error / spread of the truth.
 
-    Where all images hold as many, it is 1 if all are right and else 0 (as scikit-learn has it).
+    Where all images hold as many, it is 1 if all are right and else 0.
     None with fewer than two images.
     """
     if len(truth) < 2:
         return [None] * truth.shape[1]
-    error = ((truth - found) ** 2).sum(axis=0)
-    spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
-    return [
-        float(1 - e / s) if s > 0 else float(e == 0) for e, s in zip(error, spread, strict=True)
-    ]
+    from sklearn.metrics import r2_score  # loads pandas: 2 s
+
+    spread: list[float | None] = r2_score(truth, found, multioutput="raw_values").tolist()
+    return spread
 
 
 def mean(values: Collection[float | None]) -> float | None:

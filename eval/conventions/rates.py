@@ -3,7 +3,8 @@
 from typing import Any
 
 from regdata.arrays import Ints
-from regdata.eval.conventions.presets import POINTS, PointPreset
+from regdata.eval.conventions.presets import PointPreset
+from regdata.eval.metrics import rates_of
 
 Result = dict[str, Any]
 
@@ -13,32 +14,15 @@ def class_rates(total: Ints, c: int, rules: PointPreset) -> Result:
     tp = int(total[c, c])
     fp = rules.wrong * (int(total[:-1, c].sum()) - tp) + int(total[-1, c])
     fn = rules.wrong * (int(total[c, :-1].sum()) - tp) + int(total[c, -1])
-    precision, recall = _share(tp, tp + fp, rules), _share(tp, tp + fn, rules)
-    f1 = _share(2 * tp, 2 * tp + fp + fn, rules)
-    if rules.epsilon and precision is not None and recall is not None:
-        f1 = 2 * precision * recall / (precision + recall + rules.epsilon)
-    rates = {"precision": precision, "recall": recall, "f1": f1}
+    empty = 0.0 if rules.empty == "zero" else None
+    values = rates_of(tp, tp + fp, tp + fn, empty, rules.epsilon)
     if rules.decimals is not None:
-        rates = {k: None if v is None else round(v, rules.decimals) for k, v in rates.items()}
-    return {**rates, "tp": tp, "fp": fp, "fn": fn}
+        values = {k: None if v is None else round(v, rules.decimals) for k, v in values.items()}
+    return {**values, "tp": tp, "fp": fp, "fn": fn}
 
 
 def detection_rates(total: Ints) -> Result:
     """The same of all points whatever their class."""
     tp, fp = int(total[:-1, :-1].sum()), int(total[-1, :-1].sum())
     fn = int(total[:-1, -1].sum())
-    plain = POINTS["regdata"]
-    return {
-        "f1": _share(2 * tp, 2 * tp + fp + fn, plain),
-        "precision": _share(tp, tp + fp, plain),
-        "recall": _share(tp, tp + fn, plain),
-        "tp": tp,
-        "fp": fp,
-        "fn": fn,
-    }
-
-
-def _share(part: int, whole: int, rules: PointPreset) -> float | None:
-    if whole + rules.epsilon == 0:
-        return 0.0 if rules.empty == "zero" else None
-    return part / (whole + rules.epsilon)
+    return {**rates_of(tp, tp + fp, tp + fn), "tp": tp, "fp": fp, "fn": fn}

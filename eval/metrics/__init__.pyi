@@ -5,13 +5,14 @@ from .detection import ABSENT_IS_ZERO, Conventions, Rates, Scores, f1_scores, sc
 from .found import FoundImage, cells_table, found_image, write_cells
 from .image_score import FoundNuclei, ImageScore, score_image
 from .instances import Overlaps, aji, aji_plus, dice, dice2, overlaps
-from .intervals import Estimate, ratio, row_means, unit_sums
+from .intervals import Estimate, row_means, unit_sums
 from .label_truth import agreement
 from .matching import best_edges, match_assigned, match_greedily, match_points
 from .paired import Difference, Statistic, bootstrap_difference, mean_f1
 from .panoptic import PanopticQuality, class_panoptic_quality, panoptic_quality
 from .predictions import Prediction, count, evaluate
 from .ranking import Ranked, majority, rank_readers
+from .rates import precision_recall_f1, rates_of, ratio
 from .robustness import UNCHANGED, perturbations
 from .segmentation_scores import ClassScores, SegmentationScores, summarise
 from .shift import misplaced
@@ -66,7 +67,9 @@ __all__ = [
     "pair_named",
     "panoptic_quality",
     "perturbations",
+    "precision_recall_f1",
     "rank_readers",
+    "rates_of",
     "ratio",
     "row_means",
     "score",

@@ -13,10 +13,10 @@ from regdata.eval.metrics.intervals import (
     Estimate,
     estimates,
     image_weights,
-    ratio,
     row_means,
     unit_sums,
 )
+from regdata.eval.metrics.rates import precision_recall_f1, rates_of
 
 ABSENT_IS_ZERO = "F1 0, in the mean"
 
@@ -140,11 +140,10 @@ def f1_scores(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     NaN where there are no cells.
     """
     hits = np.diagonal(sums, axis1=1, axis2=2)[:, :-1]
-    cells = (sums.sum(axis=1) + sums.sum(axis=2))[:, :-1]  # predicted + annotated
-    found = sums[:, :-1, :-1].sum(axis=(1, 2))
-    twice = 2 * np.column_stack([hits, found])
-    below = np.column_stack([cells, cells.sum(axis=1)])
-    return ratio(twice, below)
+    paired = sums[:, :-1, :-1].sum(axis=(1, 2))
+    predicted, annotated = (sums.sum(axis=axis)[:, :-1] for axis in (1, 2))
+    counts = ((hits, paired), (predicted, predicted.sum(1)), (annotated, annotated.sum(1)))
+    return precision_recall_f1(*map(np.column_stack, counts))[2]
 
 
 def _class(total: NDArray[np.int64], c: int) -> tuple[int, int, int]:
@@ -162,15 +161,12 @@ def _rates(
     interval: tuple[float, float] | None,
     absent: float | None,
 ) -> Rates:
-    cells = annotated + predicted
     return Rates(
-        annotated,
-        predicted,
-        hits,
-        hits / predicted if predicted else absent,
-        hits / annotated if annotated else absent,
-        2 * hits / cells if cells else absent,
-        interval,
+        annotated=annotated,
+        predicted=predicted,
+        true_positive=hits,
+        **rates_of(hits, predicted, annotated, absent),
+        f1_interval=interval,
     )
 
 

@@ -11,6 +11,7 @@ from regdata.eval.metrics.counts import Points, confusion
 from regdata.eval.metrics.instances import aji, aji_plus, dice, overlaps
 from regdata.eval.metrics.matching import match_points
 from regdata.eval.metrics.panoptic import PanopticQuality, class_panoptic_quality, panoptic_quality
+from regdata.eval.metrics.rates import rates_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,6 @@ class ImageScore:
 
     def metrics(self) -> dict[str, float | None]:
         """All binary scores by name."""
-        cells = self.annotated + self.found
         return {
             "dice": self.dice,
             "bpq": self.quality.pq,
@@ -71,9 +71,7 @@ class ImageScore:
             "sq": self.quality.sq,
             "aji": self.aji,
             "aji_plus": self.aji_plus,
-            "precision": self.paired / self.found if self.found else None,
-            "recall": self.paired / self.annotated if self.annotated else None,
-            "f1": 2 * self.paired / cells if cells else None,
+            **rates_of(self.paired, self.found, self.annotated),
         }
 
 

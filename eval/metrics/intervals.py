@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.arrays import Floats
+from regdata.eval.metrics.rates import ratio
 
 _LOW, _HIGH = 2.5, 97.5  # percentiles
 
@@ -58,13 +59,6 @@ def weighted_means(values: Floats, weights: Floats) -> Floats:
     """(B, K) means of (images, K) values under each row of weights; NaN values are left out."""
     known = np.isfinite(values)
     return ratio(weights @ np.where(known, values, 0.0), weights @ known)
-
-
-def ratio(above: Floats, below: Floats) -> Floats:
-    """Quotient of two arrays, NaN where the denominator is 0."""
-    result: Floats = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
-    np.divide(above, below, out=result, where=below > 0)
-    return result
 
 
 def row_means(values: Floats) -> Floats:

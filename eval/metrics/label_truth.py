@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.eval.metrics.matching import match_points
+from regdata.eval.metrics.rates import precision_recall_f1
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,13 @@ def agreement(
     pairs = match_points(true_xy, xy, radius)
     told = np.ones(len(pairs), np.bool_) if known is None else known[pairs[:, 1]]
     truth, label = true_positive[pairs[:, 0]] & told, positive[pairs[:, 1]] & told
-    hits = int((truth & label).sum())
+    hits = (truth & label).sum()
+    precision, recall, _ = precision_recall_f1(hits, label.sum(), truth.sum(), empty=0.0)
+    detected = precision_recall_f1(len(pairs), len(xy), len(true_xy), empty=0.0)[2]
     return Agreement(
-        2 * len(pairs) / max(1, len(xy) + len(true_xy)),
-        hits / max(1, int(label.sum())),
-        hits / max(1, int(truth.sum())),
+        float(detected),
+        float(precision),
+        float(recall),
         len(pairs),
         1 - float(told.mean()) if len(pairs) else 0.0,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from regdata.arrays import Ints
+from regdata.eval.metrics.rates import precision_recall_f1
 
 AUTO = "automatic labels"
 
@@ -109,9 +110,10 @@ def majority(votes: Ints) -> Ints:
 
 def macro_f1(truth: Ints, guess: Ints, positive: Sequence[int]) -> float | None:
     """Mean F1 of the positive classes that occur on either side."""
-    values = []
-    for k in positive:
-        cells = int((truth == k).sum() + (guess == k).sum())
-        if cells:
-            values.append(2 * int(((truth == k) & (guess == k)).sum()) / cells)
-    return float(np.mean(values)) if values else None
+    counts = [
+        ((one & other).sum(), one.sum(), other.sum())
+        for one, other in ((guess == k, truth == k) for k in positive)
+    ]
+    f1 = precision_recall_f1(*np.array(counts).reshape(-1, 3).T)[2]
+    known = f1[np.isfinite(f1)]
+    return float(known.mean()) if known.size else None

@@ -13,11 +13,11 @@ from regdata.eval.metrics.image_score import ImageScore
 from regdata.eval.metrics.intervals import (
     Estimate,
     estimates,
-    ratio,
     row_means,
     unit_weights,
     weighted_means,
 )
+from regdata.eval.metrics.rates import precision_recall_f1, ratio
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,9 @@ def _classification(counts: Floats) -> tuple[Floats, Floats]:
     hits = np.diagonal(counts, axis1=1, axis2=2)[:, :-1]
     inner = counts[:, :-1, :-1]
     true, given = inner.sum(axis=2), inner.sum(axis=1)  # of the paired nuclei
-    alone = counts[:, :-1, -1] + counts[:, -1, :-1]
-    wrong = true + given - 2 * hits
-    return ratio(2 * hits, 2 * hits + 2 * wrong + alone), ratio(hits, true)
+    annotated = hits + 2 * (true - hits) + counts[:, :-1, -1]  # a wrong class weighs twice
+    predicted = hits + 2 * (given - hits) + counts[:, -1, :-1]
+    return precision_recall_f1(hits, predicted, annotated)[2], ratio(hits, true)
 
 
 def _row(image: ImageScore, names: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from regdata.arrays import Floats
 from regdata.eval.metrics.found import FoundImage
 from regdata.eval.metrics.matching import match_points
+from regdata.eval.metrics.rates import precision_recall_f1
 
 _SCALES = (1.0, 0.5, 0.8, 1.25, 2.0)
 _REACH_UM = 20.0
@@ -87,12 +88,13 @@ def _peak(images: Sequence[FoundImage], scale: float, radius_um: float) -> tuple
 def _f1(
     images: Sequence[FoundImage], scale: float, shift_um: tuple[float, float], radius_um: float
 ) -> float:
-    pairs = points = 0
+    pairs = cells = points = 0
     for found in images:
         moved = scale * _named(found) + np.array(shift_um) / found.mpp
         pairs += len(match_points(moved, found.xy, radius_um / found.mpp))
-        points += len(moved) + len(found.xy)
-    return 2 * pairs / max(1, points)
+        cells += len(found.xy)
+        points += len(moved)
+    return float(precision_recall_f1(pairs, cells, points, empty=0.0)[2])
 
 
 def _named(found: FoundImage) -> Floats:

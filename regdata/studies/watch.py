@@ -8,7 +8,13 @@ import torch
 from regdata.annotated import Annotated, centres
 from regdata.cellvit.networks import CellViT, Model, fast_precision
 from regdata.cellvit.tiles import detect
-from regdata.eval.metrics import dice, match_points, overlaps, panoptic_quality
+from regdata.eval.metrics import (
+    dice,
+    match_points,
+    overlaps,
+    panoptic_quality,
+    precision_recall_f1,
+)
 
 _RADIUS_UM = 3.0
 
@@ -32,7 +38,7 @@ def scores_of(network: CellViT, images: Sequence[Annotated]) -> Mapping[str, flo
         pairs = overlaps(image.instances, instances)
         truth = centres(image.instances)
         matched = len(match_points(truth, cells.xy, _RADIUS_UM / network.config.mpp))
-        f1 = 2 * matched / max(1, len(truth) + len(cells))
+        f1 = precision_recall_f1(matched, len(cells), len(truth), empty=0.0)[2]
         rows.append((dice(pairs) or 0.0, panoptic_quality(pairs).pq or 0.0, f1))
     means = np.mean(rows, axis=0).tolist()
     return dict(zip(("dice", "bpq", "f1"), means, strict=True))

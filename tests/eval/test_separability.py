@@ -41,10 +41,24 @@ def test_only_classes_of_both_parts_are_counted() -> None:
 
 def test_the_fit_is_at_a_minimum_where_classes_weigh_the_same() -> None:
     """Without tokens that say anything, the bias gives every class the same share."""
-    labels = np.repeat([0, 1], [90, 10])
-    weights = fit_linear(np.zeros((100, 3), np.float32), labels, 2)
-    assert weights.shape == (4, 2)
-    assert weights[-1, 0] == pytest.approx(weights[-1, 1], abs=1e-3)
+    labels = np.repeat([3, 5], [90, 10])
+    fitted = fit_linear(np.zeros((100, 3), np.float32), labels)
+    assert fitted.classes_.tolist() == [3, 5]
+    assert fitted.predict_proba(np.zeros((1, 3)))[0] == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+@pytest.mark.parametrize("counts", [{1: 60, 2: 20}, {1: 60, 2: 20, 4: 40}])
+def test_the_penalty_is_the_same_for_two_classes_and_for_more(counts: dict[int, int]) -> None:
+    """At the minimum the gradient of mean entropy and penalty is 0, with a row for each class."""
+    tokens, labels = clouds(0, counts, apart=1)
+    scaler, linear = fit_linear(tokens, labels)
+    rows = linear.coef_ if len(counts) > 2 else np.stack([-linear.coef_[0], linear.coef_[0]]) / 2
+    hot = (labels[:, None] == linear.classes_).astype(float)
+    weight = (hot / (len(counts) * hot.sum(0))).sum(1)
+    x = scaler.transform(tokens)
+    error = (linear.predict_proba(x) - hot) * weight[:, None]
+    gradient = error.T @ x + 2 * 1e-4 * rows
+    assert np.abs(gradient).max() < 1e-4
 
 
 def test_images_without_classes_give_no_tokens() -> None:

@@ -10,6 +10,9 @@ from scipy.stats import rankdata
 def auroc(scores: NDArray[np.floating[Any]], positive: NDArray[np.bool_]) -> float:
     """Probability that a random positive scores above a random negative; ties count half.
 
+    Exact: equal areas are equal to the last bit, as the choice among epochs needs. Trapezia added
+    up, as in scikit-learn, gave more than one value for 95 of 167 areas.
+
     Parameters
     ----------
     scores, positive

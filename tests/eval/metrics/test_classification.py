@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics
 
 from regdata.errors import RegdataError
 from regdata.eval import score_classes
@@ -116,7 +117,6 @@ def test_all_scores_of_probabilities() -> None:
 
 
 def test_parity_with_scikit_learn() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
     truth, given = rng.integers(0, 3, 300), rng.dirichlet([1, 1, 1], 300).round(2)
     given[:, 2] = 1 - given[:, 0] - given[:, 1]
