@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from regdata.cells.positions import centroids
+
 
 @dataclass(frozen=True)
 class Annotated:
@@ -45,8 +47,5 @@ def load_one(path: Path) -> Annotated:
             instances += 1
         kind_map = labels["type_map"] if "type_map" in labels else np.zeros(instances.shape, int)
     index = np.arange(1, instances.max() + 1)
-    centres = np.array(ndimage.center_of_mass(instances > 0, instances, index))
     kinds = ndimage.maximum(kind_map, instances, index).astype(np.uint8)
-    return Annotated(
-        path, pixels[..., ::-1].copy(), instances, kinds, centres.reshape(-1, 2)[:, ::-1] + 0.5
-    )
+    return Annotated(path, pixels[..., ::-1].copy(), instances, kinds, centroids(instances))

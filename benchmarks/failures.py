@@ -16,7 +16,8 @@ import numpy as np
 from data import data_folder
 from numpy.typing import NDArray
 
-from regdata.annotated.instance_sets import AnnotatedNuclei, centres, find_annotated, load_nuclei
+from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.cells.positions import centroids
 from regdata.cellvit.networks.weights import load_model
 from regdata.eval.metrics.instances import overlaps
 from regdata.eval.segmentation import find_nuclei
@@ -39,7 +40,7 @@ def unpaired(labels: NDArray[np.int32], partner: NDArray[np.int32]) -> NDArray[n
     pairs = overlaps(labels, partner)
     alone = np.ones(len(pairs.true_ids), bool)
     alone[pairs.rows[pairs.matched]] = False
-    return centres(labels)[pairs.true_ids[alone] - 1]
+    return centroids(labels)[pairs.true_ids[alone] - 1]
 
 
 def worst(image: AnnotatedNuclei, found: NDArray[np.int32], outlines: bool) -> Place:
@@ -63,7 +64,7 @@ def worst(image: AnnotatedNuclei, found: NDArray[np.int32], outlines: bool) -> P
             cv2.drawContours(picture, shapes, -1, colour, 1, cv2.LINE_AA)
     picture = cv2.copyMakeBorder(picture, 4, 4, 4, 4, cv2.BORDER_CONSTANT, value=(120, 120, 120))
     picture = np.asarray(picture, np.uint8)
-    return Place(picture, inside(errors, corner), inside(centres(image.instances), corner))
+    return Place(picture, inside(errors, corner), inside(centroids(image.instances), corner))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from regdata.cells.positions import centroids
 from regdata.slides import pixel_centres, pull
 from regdata.slides.slide import Box, Slide
 from regdata.slides.stain import HED_FROM_RGB, RGB_FROM_HED, hematoxylin
@@ -282,9 +283,7 @@ def stained(rgb: NDArray[np.uint8], case: Case, rng: np.random.Generator) -> Sec
     """What an H&E would emit, before it is moved and photographed."""
     instances = nuclei_of(rgb)
     light = _light(rgb, instances, case, rng)
-    index = np.arange(1, instances.max() + 1)
-    centres = np.array(ndimage.center_of_mass(instances > 0, instances, index))[:, ::-1]
-    return Section(rgb, light, (centres + 0.5) * MPP)
+    return Section(rgb, light, centroids(instances) * MPP)
 
 
 def posed(section: Section, case: Case, rng: np.random.Generator) -> Known:

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from regdata.cells.match_radius import MATCH_RADIUS_UM
 from regdata.eval.metrics.instances import aji, aji_plus, overlaps
 from regdata.eval.metrics.matching import match_greedily, match_points
 from regdata.eval.metrics.panoptic import panoptic_quality
 
 SIDE, ANNOTATED, FOUND, MPP = 1000, 550, 497, 0.25
-RADIUS = 3.75 / MPP
+RADIUS = MATCH_RADIUS_UM / MPP
 Labels = NDArray[np.int32]
 Double = NDArray[np.float64]
 

@@ -21,6 +21,7 @@ from data import Annotated, data_folder, load_annotated
 
 from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
 from regdata.cells.dataset import read_dataset
+from regdata.cells.match_radius import MATCH_RADIUS_UM
 from regdata.chain.options import BuildOptions
 from regdata.chain.pipeline import build
 from regdata.errors import RegdataError
@@ -38,7 +39,7 @@ from regdata.train.tokens.classifier import train_classifier
 from regdata.transforms.transform import Transform
 
 INFLAMMATORY = 2
-MPP, RADIUS_UM = 0.25, 3.75
+MPP = 0.25
 
 
 def make_pair(image: Annotated, folder: Path, seed: int) -> np.ndarray:
@@ -81,7 +82,7 @@ def judge(image: Annotated, path: Path) -> Agreement:
     """Labels of one image against the manual ones."""
     cells = read_dataset(path)
     truth, label = image.kinds == INFLAMMATORY, cells.labels
-    return agreement(cells.cells.xy, label == 1, image.xy, truth, RADIUS_UM / MPP, label >= 0)
+    return agreement(cells.cells.xy, label == 1, image.xy, truth, MATCH_RADIUS_UM / MPP, label >= 0)
 
 
 def pooled(images: list[Annotated], paths: list[Path]) -> tuple[float, float]:
@@ -89,7 +90,7 @@ def pooled(images: list[Annotated], paths: list[Path]) -> tuple[float, float]:
     hits = labelled = positives = 0
     for image, path in zip(images, paths, strict=True):
         cells = read_dataset(path)
-        pairs = match_points(image.xy, cells.cells.xy, RADIUS_UM / MPP)
+        pairs = match_points(image.xy, cells.cells.xy, MATCH_RADIUS_UM / MPP)
         label = cells.labels[pairs[:, 1]]
         truth = (image.kinds[pairs[:, 0]] == INFLAMMATORY) & (label >= 0)
         label = label == 1
@@ -106,7 +107,7 @@ def with_manual_labels(image: Annotated, path: Path) -> Path:
     copy.write_bytes(path.read_bytes())
     cells = read_dataset(path)
     names = np.full(len(cells.cells), UNKNOWN, dtype=object)
-    pairs = match_points(image.xy, cells.cells.xy, RADIUS_UM / MPP)
+    pairs = match_points(image.xy, cells.cells.xy, MATCH_RADIUS_UM / MPP)
     positive = image.kinds[pairs[:, 0]] == INFLAMMATORY
     names[pairs[:, 1]] = np.where(positive, "inflammatory", "negative")
     with h5py.File(copy, "a") as file:

@@ -2,8 +2,8 @@
 
     python benchmarks/tokens.py [consep/train] [consep/test] [--model FILE]
 
-Logistic regression, every class weighing the same, on the tokens of nuclei found within 3 µm of an
-annotated one; recall per class and balanced accuracy on the matched nuclei of the second folder.
+Logistic regression, every class weighing the same, on the tokens of nuclei found within 3.75 µm of
+an annotated one; recall per class and balanced accuracy on the matched nuclei of the second folder.
 """
 
 import argparse

@@ -9,7 +9,7 @@ import numpy as np
 
 from regdata.annotated import load_geojson
 from regdata.arrays import Ints
-from regdata.cells import CellTable, SlideRecord, label_index, read_measured
+from regdata.cells import MATCH_RADIUS_UM, CellTable, SlideRecord, label_index, read_measured
 from regdata.errors import RegdataError
 from regdata.eval.conventions import fleiss_kappa
 from regdata.eval.metrics import (
@@ -113,7 +113,7 @@ def agree(
     dataset: Path,
     experts: Sequence[Path],
     mapping: Mapping[str, str] | None = None,
-    radius_um: float = 3.75,
+    radius_um: float = MATCH_RADIUS_UM,
 ) -> Agreed:
     """Compare the labels of a built file with experts' GeoJSON of the same slide.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from regdata.annotated import find_annotated, load_nuclei
 from regdata.arrays import RGB
-from regdata.cells import CellTable
+from regdata.cells import MATCH_RADIUS_UM, CellTable
 from regdata.cellvit.networks import (
     Classifier,
     Model,
@@ -72,7 +72,7 @@ class SegmentationSettings:
     device: str = "auto"
     exact: bool = False
     robustness: bool = False
-    radius_um: float = 3.0
+    radius_um: float = MATCH_RADIUS_UM
     draws: int = 1000
     seed: int = 0
 

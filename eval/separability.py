@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from regdata.annotated import AnnotatedNuclei, centres
+from regdata.annotated import AnnotatedNuclei
+from regdata.cells import MATCH_RADIUS_UM, centroids
 from regdata.cellvit.networks import Model
 from regdata.errors import RegdataError
 from regdata.eval.metrics import match_points
@@ -49,7 +50,7 @@ def token_separability(
     train: Iterable[AnnotatedNuclei],
     test: Iterable[AnnotatedNuclei],
     mpp: float = 0.25,
-    radius_um: float = 3.0,
+    radius_um: float = MATCH_RADIUS_UM,
 ) -> Separability:
     """Train logistic regression on the tokens of some images and try it on others.
 
@@ -80,7 +81,7 @@ def matched_tokens(
         if image.kinds is None:
             continue
         _, cells = detect_at(model, image.rgb, mpp)
-        pairs = match_points(centres(image.instances), cells.xy, radius_um / mpp)
+        pairs = match_points(centroids(image.instances), cells.xy, radius_um / mpp)
         kind = image.kinds[pairs[:, 0]]
         tokens.append(cells.tokens[pairs[kind > 0, 1]].astype(np.float32))
         kinds.append(kind[kind > 0])

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.arrays import Floats
+from regdata.cells import centroids
 from regdata.eval.conventions.instance_images import (
     ImagePair,
     InstanceOptions,
     Stacks,
-    centroids,
     class_counts,
     mean,
     r2,

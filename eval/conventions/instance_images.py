@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.arrays import Ints
+from regdata.cells import MATCH_RADIUS_UM
 from regdata.errors import RegdataError
 from regdata.eval.conventions.presets import InstancePreset
 from regdata.eval.metrics import (
@@ -40,7 +41,7 @@ class InstanceOptions:
     """
 
     mpp: float = 0.25
-    radius_um: float = 3.75
+    radius_um: float = MATCH_RADIUS_UM
     slides: Sequence[str] | None = None
     alternatives: Sequence[Alternatives] | None = None
     chance_draws: int = 20
@@ -142,15 +143,6 @@ def majority(inst: Labels, kind: Labels, ids: Ints, classes: int) -> Ints:
     votes = votes.reshape(len(ids), classes + 1)
     votes[:, 0] = 0
     return np.where(votes.any(axis=1), votes.argmax(axis=1), 0).astype(np.int64) - 1
-
-
-def centroids(inst: Labels, ids: Ints) -> NDArray[np.float64]:
-    """(N, 2) centroid (x, y) of each instance, pixels, corner origin."""
-    ys, xs = np.nonzero(inst)
-    place = np.searchsorted(ids, inst[ys, xs])
-    area = np.bincount(place, minlength=len(ids))
-    sums = [np.bincount(place, axis, minlength=len(ids)) for axis in (xs, ys)]
-    return np.stack(sums, axis=1) / np.maximum(area, 1)[:, None] + 0.5
 
 
 def quality_scores(

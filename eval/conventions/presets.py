@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from regdata.cells import MATCH_RADIUS_UM
 from regdata.errors import RegdataError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class PointPreset:
 
     layout: Layout
     matcher: Literal["optimal", "assigned", "by score", "by truth"] = "optimal"
-    radius: float = 3.75
+    radius: float = MATCH_RADIUS_UM
     unit: Literal["um", "px"] = "um"
     scope: Literal["image", "slide"] = "image"
     class_aware: bool = False

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.cells import MATCH_RADIUS_UM
 from regdata.errors import RegdataError
 from regdata.eval.metrics.counts import ImageCounts
 from regdata.eval.metrics.intervals import (
@@ -43,7 +44,7 @@ class Conventions:
     and is left out of the mean, also within a bootstrap draw.
     """
 
-    radius_um: float = 3.75
+    radius_um: float = MATCH_RADIUS_UM
     draws: int = 1000
     seed: int = 0
     resample: Literal["image", "slide"] = "image"

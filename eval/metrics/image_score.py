@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.annotated import AnnotatedNuclei, centres
+from regdata.annotated import AnnotatedNuclei
+from regdata.cells import centroids
 from regdata.eval.metrics.classes import ClassMap
 from regdata.eval.metrics.counts import Points, confusion
 from regdata.eval.metrics.instances import aji, aji_plus, dice, overlaps
@@ -88,7 +89,7 @@ def score_image(
         Which classes are scored; none by default, nor where the image has none.
     """
     pairs = overlaps(image.instances, found.instances)
-    xy = centres(image.instances)
+    xy = centroids(image.instances)
     per_class: tuple[PanopticQuality, ...] = ()
     matrix = None
     if classes is not None and image.kinds is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.annotated.sets import list_images
+from regdata.cells import centroids
 from regdata.errors import RegdataError
 
 _UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
@@ -109,12 +110,7 @@ def find_annotated(folder: Path) -> list[Path]:
 
 def centres(instances: NDArray[np.int32]) -> NDArray[np.float64]:
     """(N, 2) centroids of nuclei 1..N, pixels, (x, y), corner origin."""
-    ys, xs = np.nonzero(instances)
-    ids = instances[ys, xs]
-    size = int(instances.max(initial=0)) + 1
-    area = np.bincount(ids, minlength=size)[1:]
-    sums = [np.bincount(ids, axis, minlength=size)[1:] for axis in (xs, ys)]
-    return np.stack(sums, axis=1) / np.maximum(area, 1)[:, None] + 0.5
+    return centroids(instances)
 
 
 def check_maps(arrays: Mapping[str, NDArray[Any]], labels: Path, size: tuple[int, ...]) -> None:

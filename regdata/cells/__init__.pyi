@@ -15,6 +15,8 @@ from .dataset import (
 )
 from .dataset_geojson import write_cells_geojson
 from .geojson import colour, read_features
+from .match_radius import MATCH_RADIUS_UM
+from .positions import centroids
 from .record import (
     ChannelRecord,
     GridRecord,
@@ -37,6 +39,7 @@ __all__ = [
     "EDGE",
     "FLAGS",
     "FOLD",
+    "MATCH_RADIUS_UM",
     "OUTSIDE_IF",
     "PEN",
     "CellDataset",
@@ -55,6 +58,7 @@ __all__ = [
     "ThresholdRecord",
     "TilesRecord",
     "TransformRecord",
+    "centroids",
     "colour",
     "concatenate",
     "count_cells",

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import click
 
+from regdata.cells import MATCH_RADIUS_UM
 from regdata.errors import RegdataError
 
 _PATH = click.Path(path_type=Path)
@@ -20,7 +21,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--nucls", type=_PATH, help="Folder in the layout of NuCLS.")
 @click.option("--mpp", type=float, default=0.25, show_default=True, help="Of --images, or --set.")
 @click.option("--map", "mapping", multiple=True, help="CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS].")
-@click.option("--radius", type=float, default=3.75, show_default=True, help="µm.")
+@click.option("--radius", type=float, default=MATCH_RADIUS_UM, show_default=True, help="µm.")
 @click.option(
     "--resample",
     type=click.Choice(["slide", "image"]),
@@ -94,7 +95,7 @@ def _source_of(sources: dict[str, Any]) -> str:
 @click.argument("dataset", type=_PATH)
 @click.argument("experts", nargs=-1, required=True, type=_PATH)
 @click.option("--map", "mapping", multiple=True, help="CLASS_OF_FILE=EXPERT_CLASS[,EXPERT_CLASS].")
-@click.option("--radius", type=float, default=3.75, show_default=True, help="µm.")
+@click.option("--radius", type=float, default=MATCH_RADIUS_UM, show_default=True, help="µm.")
 @click.option("-o", "--output", type=_PATH, help="A folder for numbers and a page; or a .json.")
 def agree(
     dataset: Path,

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from regdata.cells import MATCH_RADIUS_UM
+
 _PATH = click.Path(path_type=Path)
 
 
@@ -17,6 +19,9 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--map", "mapping", multiple=True, help="CLASS=SET_CLASS[,SET_CLASS], name or number."
+)
+@click.option(
+    "--radius", "radius_um", type=float, default=MATCH_RADIUS_UM, show_default=True, help="µm."
 )
 @click.option("--robustness", is_flag=True, help="Also with stain, blur, JPEG, size, turn changed.")
 @click.option("--exact", is_flag=True, help="Calculate in float32 throughout.")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from regdata.cells import MATCH_RADIUS_UM
+
 _PATH = click.Path(path_type=Path)
 
 
@@ -15,7 +17,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--folds-only", is_flag=True, help="No parts: folds of all images take turns.")
 @click.option("--map", "mapping", multiple=True, help="CLASS=SET_CLASS[,SET_CLASS].")
 @click.option("--mpp", type=float, help="Of the set's images, where it does not say.")
-@click.option("--radius", type=float, default=3.75, show_default=True, help="µm.")
+@click.option("--radius", type=float, default=MATCH_RADIUS_UM, show_default=True, help="µm.")
 @click.option("--model", type=_PATH, help="Network weights; built-in by default.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("-o", "--output", type=_PATH, help="Also write everything as JSON.")

@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.annotated import AnnotatedNuclei, centres, find_annotated, load_nuclei
-from regdata.cells import Record, SlideRecord, write_dataset
+from regdata.annotated import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.cells import MATCH_RADIUS_UM, Record, SlideRecord, centroids, write_dataset
 from regdata.cellvit.networks import Model
 from regdata.errors import RegdataError
 from regdata.eval import class_names, detect_at
 from regdata.eval.metrics import match_points
 from regdata.files import Progress, silent
 from regdata.names import UNKNOWN
-
-_RADIUS_UM = 3.0
 
 
 def label_images(
@@ -28,8 +26,8 @@ def label_images(
 ) -> dict[str, int]:
     """Find the nuclei of annotated images, each with the class of the nucleus it is paired with.
 
-    Pairs are one-to-one with centroids within 3 µm; what is paired with none, or with one of no
-    class, is unknown.
+    Pairs are one-to-one with centroids within `MATCH_RADIUS_UM`; what is paired with none, or
+    with one of no class, is unknown.
 
     Parameters
     ----------
@@ -66,7 +64,7 @@ def label_images(
         for k, path in enumerate(images, 1):
             image = load_nuclei(path)
             _, cells = detect_at(model, image.rgb, mpp)
-            label = labels[_kinds_of_cells(image, cells.xy, _RADIUS_UM / mpp)]
+            label = labels[_kinds_of_cells(image, cells.xy, MATCH_RADIUS_UM / mpp)]
             out.append(cells, {"slide": image.name, "patient": image.name, "label": label})
             for name, number in zip(*np.unique(label, return_counts=True), strict=True):
                 found[str(name)] += int(number)
@@ -96,7 +94,7 @@ def _kinds_of_cells(
     """
     kinds = np.zeros(len(xy), np.int64)
     if image.kinds is not None:
-        pairs = match_points(centres(image.instances), xy, radius)
+        pairs = match_points(centroids(image.instances), xy, radius)
         kinds[pairs[:, 1]] = image.kinds[pairs[:, 0]]
     return kinds
 

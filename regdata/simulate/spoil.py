@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.arrays import Points
+from regdata.cells import centroids
 from regdata.simulate.settings import RestainSettings
 from regdata.slides import Box
 
@@ -22,7 +23,6 @@ _PATCH_UM, _FEWEST = 256.0, 4  # side of a patch; patches along the shorter side
 _WIDTH_UM = 40.0  # of a fold
 _LENGTH = 0.6  # of a fold, in longest sides of the IF
 _BESIDE_UM = 1.5 * _WIDTH_UM  # how far away the tissue comes from that lies on top
-_ROWS = 1024  # rows of nuclei measured at once
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def draw_spoils(
 
 
 def nuclear_centres(instances: NDArray[np.int32]) -> tuple[NDArray[np.int64], Points]:
-    """Centres of nuclei, in strips of rows so that large sections fit into memory.
+    """The nuclei that a map shows, and their centroids.
 
     Parameters
     ----------
@@ -142,16 +142,11 @@ def nuclear_centres(instances: NDArray[np.int32]) -> tuple[NDArray[np.int64], Po
     ids, centres
         (K,) the numbers that are there, and (K, 2) their mean pixel, corner origin.
     """
-    count = int(instances.max(initial=0)) + 1
-    sums = np.zeros((3, count))
-    for start in range(0, len(instances), _ROWS):
-        y, x = np.nonzero(instances[start : start + _ROWS])
-        ids = instances[start + y, x]
-        sums[0] += np.bincount(ids, minlength=count)
-        sums[1] += np.bincount(ids, x + 0.5, minlength=count)
-        sums[2] += np.bincount(ids, y + start + 0.5, minlength=count)
-    there = np.flatnonzero(sums[0])
-    return there, (sums[1:, there] / sums[0, there]).T
+    there = np.zeros(int(instances.max(initial=0)) + 1, bool)
+    for row in instances:
+        there[row] = True
+    there[0] = False
+    return np.flatnonzero(there), centroids(instances)[there[1:]]
 
 
 def _centres(box: Box, mpp: float) -> Points:

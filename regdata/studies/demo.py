@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from regdata.annotated import SetOptions, load_set
-from regdata.cells import CellDataset, read_dataset
+from regdata.cells import MATCH_RADIUS_UM, CellDataset, centroids, read_dataset
 from regdata.chain import BuildOptions, build
 from regdata.errors import RegdataError
 from regdata.eval import evaluate_classifier
@@ -24,7 +23,6 @@ from regdata.transforms import Transform
 
 _MPP = 0.25
 _TEST = 1024  # pixels a side of a test image
-_RADIUS_UM = 3.75
 _NAMES = {"he.ome.tif", "if.ome.tif", "demo.json"}
 
 
@@ -131,13 +129,6 @@ def is_lymphocyte(tissue: Tissue) -> NDArray[np.bool_]:
     return np.asarray(tissue.kinds == KINDS.index("lymphocyte"))
 
 
-def centroids(instances: NDArray[np.int32]) -> NDArray[np.float64]:
-    """(N, 2) centroids (x, y) of nuclei 1..N, corner origin."""
-    index = np.arange(1, int(instances.max()) + 1)
-    rows_columns = np.array(ndimage.center_of_mass(instances > 0, instances, index))
-    return rows_columns.reshape(-1, 2)[:, ::-1] + 0.5
-
-
 def true_nuclei(tissue: Tissue, restained: Restained) -> DemoTruth:
     """The truth of a simulated pair."""
     xy = centroids(tissue.instances)
@@ -189,4 +180,4 @@ def judge_labels(dataset: CellDataset, truth: DemoTruth) -> Any:
     """Detection and labels against the truth."""
     label = dataset.labels
     found, true = (dataset.cells.xy, label == 1), (truth.xy, truth.positive)
-    return agreement(*found, *true, _RADIUS_UM / _MPP, label >= 0)
+    return agreement(*found, *true, MATCH_RADIUS_UM / _MPP, label >= 0)

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from regdata.annotated import Annotated, centres
+from regdata.annotated import Annotated
+from regdata.cells import MATCH_RADIUS_UM, centroids
 from regdata.cellvit.networks import CellViT, Model, fast_precision
 from regdata.cellvit.tiles import detect
 from regdata.eval.metrics import (
@@ -16,12 +17,10 @@ from regdata.eval.metrics import (
     precision_recall_f1,
 )
 
-_RADIUS_UM = 3.0
-
 
 @torch.no_grad()
 def scores_of(network: CellViT, images: Sequence[Annotated]) -> Mapping[str, float]:
-    """Dice, bPQ and detection F1 (within 3 µm), means over the images.
+    """Dice, bPQ and detection F1 (within `MATCH_RADIUS_UM`), means over the images.
 
     Parameters
     ----------
@@ -36,8 +35,8 @@ def scores_of(network: CellViT, images: Sequence[Annotated]) -> Mapping[str, flo
     for image in images:
         instances, cells = detect(model, image.image)
         pairs = overlaps(image.instances, instances)
-        truth = centres(image.instances)
-        matched = len(match_points(truth, cells.xy, _RADIUS_UM / network.config.mpp))
+        truth = centroids(image.instances)
+        matched = len(match_points(truth, cells.xy, MATCH_RADIUS_UM / network.config.mpp))
         f1 = precision_recall_f1(matched, len(cells), len(truth), empty=0.0)[2]
         rows.append((dice(pairs) or 0.0, panoptic_quality(pairs).pq or 0.0, f1))
     means = np.mean(rows, axis=0).tolist()

@@ -9,7 +9,7 @@ from regdata.errors import RegdataError
 from regdata.report.pictures import write_png
 from regdata.slides.open import open_slide
 from regdata.studies import demo
-from regdata.studies.demo import centroids, prepare, read_truth, write_test_images
+from regdata.studies.demo import prepare, read_truth, write_test_images
 from regdata.studies.demo_page import write_page
 
 SIZE = 640
@@ -59,13 +59,6 @@ def test_test_fields_hold_every_nucleus_once(
     assert sum(len(image.points_xy) for image in annotated.images) == count
     for image in annotated.images:
         assert ((image.points_xy >= 0) & (image.points_xy < 256)).all()
-
-
-def test_centroids_have_their_origin_at_the_corner() -> None:
-    instances = np.zeros((6, 8), np.int32)
-    instances[0:2, 0:4] = 1
-    instances[5, 7] = 2
-    assert centroids(instances).tolist() == [[2, 1], [7.5, 5.5]]
 
 
 def test_the_page_says_the_numbers(tmp_path: Path) -> None:

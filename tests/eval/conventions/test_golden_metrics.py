@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from regdata.cells.positions import centroids
 from regdata.eval import score_boxes, score_instances, score_points
-from regdata.eval.conventions.instance_images import centroids
 from regdata.eval.metrics.instances import overlaps
 
 GOLDEN = Path(os.environ.get("REGDATA_GOLDEN", "nowhere")) / "metrics"

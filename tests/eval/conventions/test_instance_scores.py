@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from regdata.cells.positions import centroids
 from regdata.errors import RegdataError
 from regdata.eval import score_instances
-from regdata.eval.conventions.instance_images import centroids, majority, r2
+from regdata.eval.conventions.instance_images import majority, r2
 from regdata.eval.metrics.instances import assigned, dice2, overlaps
 from regdata.eval.metrics.panoptic import panoptic_quality
 

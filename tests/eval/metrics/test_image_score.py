@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from regdata.annotated.instance_sets import AnnotatedNuclei, centres
+from regdata.annotated.instance_sets import AnnotatedNuclei
+from regdata.cells.positions import centroids
 from regdata.eval.metrics.classes import ClassMap
 from regdata.eval.metrics.image_score import FoundNuclei, score_image
 
@@ -24,7 +25,7 @@ def annotated(instances: np.ndarray, kinds: list[int] | None = None) -> Annotate
 
 
 def found(instances: np.ndarray, kinds: list[int]) -> FoundNuclei:
-    return FoundNuclei(instances, centres(instances), np.array(kinds, np.int64))
+    return FoundNuclei(instances, centroids(instances), np.array(kinds, np.int64))
 
 
 def test_one_image_by_hand() -> None:
@@ -65,7 +66,7 @@ def test_unnamed_nuclei_and_merged_classes() -> None:
 
 def test_a_found_nucleus_that_lost_its_pixels_moves_no_class() -> None:
     truth = squares((0, 0), (10, 0))
-    first, second = centres(truth)
+    first, second = centroids(truth)
     xy = np.array([first, (30.0, 15.0), second])
     guess = FoundNuclei(np.where(truth == 2, 3, truth), xy, np.array([0, 0, 1]))
     score = score_image(annotated(truth, [1, 2]), guess, 4.0, CLASSES)

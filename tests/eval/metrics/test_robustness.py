@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from regdata.annotated.instance_sets import AnnotatedNuclei, centres
+from regdata.annotated.instance_sets import AnnotatedNuclei
+from regdata.cells.positions import centroids
 from regdata.eval.metrics.robustness import (
     Perturbation,
     blur,
@@ -73,9 +74,9 @@ def test_turned_nuclei_stay_on_their_pixels(turns: int) -> None:
     assert set(map(tuple, turned.rgb[turned.instances == 2])) == {(4, 5, 6)}
     assert turned.kinds is not None
     assert turned.kinds.tolist() == [2, 1]
-    x, y = centres(instances)[0]
+    x, y = centroids(instances)[0]
     expected = {1: (y, 46 - x), 2: (46 - x, 33 - y), 3: (33 - y, x)}[turns]
-    assert tuple(centres(turned.instances)[0]) == expected
+    assert tuple(centroids(turned.instances)[0]) == expected
 
 
 def test_the_table_begins_with_the_image_as_it_is_and_leaves_sizes() -> None:
