@@ -143,8 +143,11 @@ def f1_scores(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     hits = np.diagonal(sums, axis1=1, axis2=2)[:, :-1]
     paired = sums[:, :-1, :-1].sum(axis=(1, 2))
     predicted, annotated = (sums.sum(axis=axis)[:, :-1] for axis in (1, 2))
-    counts = ((hits, paired), (predicted, predicted.sum(1)), (annotated, annotated.sum(1)))
-    return precision_recall_f1(*map(np.column_stack, counts))[2]
+    return precision_recall_f1(
+        np.column_stack([hits, paired]),
+        np.column_stack([predicted, predicted.sum(axis=1)]),
+        np.column_stack([annotated, annotated.sum(axis=1)]),
+    )[2]
 
 
 def _class(total: NDArray[np.int64], c: int) -> tuple[int, int, int]:
