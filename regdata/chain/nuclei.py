@@ -30,8 +30,9 @@ def find_nuclei(source: Source, run: RunDirectory) -> StageResult[Path]:
     def make(path: Path) -> None:
         # finished tiles of a run that was broken off, if it was one with these very inputs
         finished = path.with_name(f"cells.{key[:16]}.journal")
-        for other in set(path.parent.glob("cells.*.journal")) - {finished}:
-            other.unlink()
+        for other in path.parent.glob("cells.*.journal*"):  # SQLite keeps a file beside its own
+            if not other.name.startswith(finished.name):
+                other.unlink()
         with (
             Journal.open(finished, key, width) as journal,
             bar("segment") as progress,
