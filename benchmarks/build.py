@@ -1,12 +1,13 @@
 """Wall time and peak memory of `build`, per stage, on simulated pairs of growing size.
 
-    python benchmarks/build.py [2048 4096 8192]
+    python benchmarks/build.py [2048 4096 8192] [--tiny]
 
 Each size runs in a process of its own; memory is the largest resident size while the stage ran,
 less that of the process before the first stage. Times and memory are also given as ratios to the
 first size of the same run. The thumbnail is what a stage may keep of the whole slide.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tiny import parsed
 
 from regdata.chain import from_if, pipeline
 from regdata.chain.options import BuildOptions
@@ -57,10 +60,13 @@ def watched(stage: Callable[..., Any], notes: dict[str, Any], name: str) -> Call
         try:
             return stage(*arguments, **named)
         finally:
-            notes[name] = {"s": time.perf_counter() - start}
+            spent = time.perf_counter() - start
             done.set()
             thread.join()
-            notes[name]["mb"] = peak[0] - notes["before_mb"]
+            # a stage may be called more than once, as one is per channel
+            so_far = notes.get(name, {"s": 0.0, "mb": 0.0})
+            above = peak[0] - notes["before_mb"]
+            notes[name] = {"s": so_far["s"] + spent, "mb": max(so_far["mb"], above)}
 
     return run
 
@@ -115,4 +121,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         measure(Path(sys.argv[2]))
     else:
-        main([int(size) for size in sys.argv[1:]] or [2048, 4096, 8192])
+        parser = argparse.ArgumentParser(description=__doc__)
+        parser.add_argument("sizes", nargs="*", type=int, default=[2048, 4096, 8192])
+        main(parsed(parser, sizes=[768]).sizes)

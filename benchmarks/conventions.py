@@ -6,12 +6,13 @@ One set of nuclei, found once and named by the network's type branch, scored by 
 `regdata.eval`; prints a table and draws it. For `legacy-overlay` all images count as of one slide.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
 from data import data_folder, load_annotated
 from numpy.typing import NDArray
+from tiny import parsed
 
 from regdata.cellvit.networks.weights import load_model
 from regdata.eval import score_instances, score_points
@@ -128,12 +129,15 @@ def draw(found_rows: list[tuple[str, str, float, float | None]], path: Path) -> 
 
 def main() -> None:
     """Print the table, draw it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("picture", nargs="?", type=Path)
+    arguments = parsed(parser)
     found_rows = rows()
     print("| preset | what | value | chance |\n|---|---|---|---|")
     for preset, what, value, chance in found_rows:
         print(f"| {preset} | {what} | {value:.3f} | {'-' if chance is None else f'{chance:.3f}'} |")
-    if len(sys.argv) > 1:
-        draw(found_rows, Path(sys.argv[1]))
+    if arguments.picture:
+        draw(found_rows, arguments.picture)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from data import data_folder
 from numpy.typing import NDArray
+from tiny import parsed
 
 from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
 from regdata.cells.positions import centroids
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--places", type=int, default=8)
     parser.add_argument("--outlines", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parsed(parser, places=1)
     model = load_model(arguments.model)
     places = []
     for path in find_annotated(data_folder() / arguments.folder):

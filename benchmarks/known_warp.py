@@ -176,7 +176,7 @@ def slide_of(planes: NDArray[np.generic], mpp: float, names: tuple[str, ...]) ->
     return Slide(Path("simulated"), (size,), mpp, names, planes.dtype, pixels)
 
 
-def field(seed: int, held_out: bool, side: int = SIDE) -> NDArray[np.uint8]:
+def field(seed: int, held_out: bool, side: int | None = None) -> NDArray[np.uint8]:
     """A stitched H&E field, (side, side, 3).
 
     Parameters
@@ -187,6 +187,7 @@ def field(seed: int, held_out: bool, side: int = SIDE) -> NDArray[np.uint8]:
         From CoNSeP's test images, which the settings were not tuned on; from its training
         images otherwise.
     """
+    side = side or SIDE
     rng = np.random.default_rng(seed)
     step = TILE - FEATHER
     count = -(-(side - FEATHER) // step)

@@ -29,6 +29,7 @@ from regdata.transforms.displacement import Displacement
 from regdata.transforms.transform import Transform
 
 MPP = 0.25
+SIDE, COLUMNS = 4096, 0  # px of simulated tissue; images in a row, 0: as many as were asked for
 MARKER, AUTOFLUORESCENCE = "CD3", "AF"
 _INFLAMMATORY = 2
 
@@ -103,9 +104,9 @@ class Restaining:
     restained: Restained
 
 
-def simulated(side: int = 4096, seed: int = 21) -> Section:
+def simulated(seed: int = 21) -> Section:
     """Simulated tissue; lymphocytes carry the marker."""
-    tissue = render_tissue((side, side), seed)
+    tissue = render_tissue((SIDE, SIDE), seed)
     name = f"simulated {seed}"
     xy = centroids(tissue.instances)
     return Section(name, tissue.rgb, tissue.instances, is_lymphocyte(tissue), xy)
@@ -114,6 +115,7 @@ def simulated(side: int = 4096, seed: int = 21) -> Section:
 def consep(split: str = "test", columns: int = 7) -> Section:
     """CoNSeP images side by side; inflammatory nuclei carry the marker."""
     images = load_annotated(data_folder() / "consep" / split)
+    columns = COLUMNS or columns
     images = images[: len(images) // columns * columns]
     rows, numbers, kinds, count = [], [], [], 0
     for start in range(0, len(images), columns):

@@ -12,12 +12,13 @@ good they are on those of `table`. `methods` compares thresholds, `spill` looks 
 test. Nuclei are found once and kept in FOLDER.
 """
 
-import sys
+import argparse
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import label_scenes
 import numpy as np
 from label_scenes import (
     AUTOFLUORESCENCE,
@@ -34,6 +35,7 @@ from label_scenes import (
 )
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from tiny import parsed
 
 from regdata.cells.table import CellTable
 from regdata.eval.metrics.matching import match_points
@@ -159,8 +161,8 @@ def scores(label: NDArray[np.str_], case: Case) -> tuple[float, float, float]:
 def sections(training: bool) -> list[Section]:
     """Two for the table, two others to calibrate on."""
     if training:
-        return [consep("train", 9), simulated(4096, 22)]
-    return [consep("test", 7), simulated(4096, 21)]
+        return [consep("train", 9), simulated(22)]
+    return [consep("test", 7), simulated(21)]
 
 
 def table(folder: Path) -> None:
@@ -284,11 +286,17 @@ def calibration_error(p: NDArray[np.float64], truth: Bools, bins: int = 10) -> f
 
 def main() -> None:
     """Run one of the tables."""
-    folder = Path(sys.argv[1])
+    tables = {"table": table, "calibrate": calibrate, "methods": methods, "spill": spill}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("what", nargs="?", choices=tables, default="table")
+    arguments = parsed(parser)
+    if arguments.tiny:
+        label_scenes.SIDE, label_scenes.COLUMNS = 768, 1
+    folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    what = sys.argv[2] if len(sys.argv) > 2 else "table"
-    {"table": table, "calibrate": calibrate, "methods": methods, "spill": spill}[what](folder)
+    tables[arguments.what](folder)
     print(f"{time.perf_counter() - start:.0f} s")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from data import data_folder
 from numpy.typing import NDArray
+from tiny import parsed
 
 from regdata.annotated.instance_sets import find_annotated, load_nuclei
 from regdata.cellvit.networks.weights import load_model
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=350)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--keep", type=Path)
-    arguments = parser.parse_args()
+    arguments = parsed(parser, steps=2)
     data = arguments.data or data_folder()
     base = read_recipe(RECIPE, data)
     found = {}

@@ -25,6 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tiny import parsed
 
 from regdata.cells.dataset import write_dataset
 from regdata.cells.table import CellTable
@@ -268,7 +269,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=60)
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--reference-rows", type=int, default=6)
-    arguments = parser.parse_args()
+    arguments = parsed(parser, rows=3, reference_rows=2)
     ours(arguments.rows, arguments.width)
     straightforward(arguments.reference_rows)
 

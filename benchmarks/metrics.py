@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from tiny import parsed
 
 from regdata.cells.match_radius import MATCH_RADIUS_UM
 from regdata.eval.metrics.instances import aji, aji_plus, overlaps
@@ -132,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=5)
-    options = parser.parse_args()
+    options = parsed(parser, points=2000, repeat=1)
     truth, found = tile()
     few = cells(4000, 5000)
     rows: list[tuple[str, Callable[[], float], Callable[[], float]]] = [

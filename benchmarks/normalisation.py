@@ -21,6 +21,7 @@ import numpy as np
 from data import Annotated, data_folder, load_one
 from numpy.typing import NDArray
 from segmentation import panoptic_quality
+from tiny import parsed
 
 from regdata.cellvit.maps.maps import Maps, Normalise, PostprocessSettings, step_response
 from regdata.cellvit.maps.postprocess import find_cells
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", default="consep/train")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--every", type=int, default=4, help="use each n-th image")
-    arguments = parser.parse_args()
+    arguments = parsed(parser, every=2)
     model = load_model(arguments.model)
     mpp, plain = model.config.mpp, PostprocessSettings()
     paths = sorted((data_folder() / arguments.folder / "images").glob("*.*"))[:: arguments.every]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
+from tiny import parsed
 
 from regdata.cellvit.maps.maps import Maps, PostprocessSettings
 from regdata.cellvit.maps.postprocess import find_cells
@@ -161,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("counts", nargs="*", type=int, default=[500, 1500])
     parser.add_argument("--repeat", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = parsed(parser, counts=[40], repeat=1)
     cv2.setNumThreads(1)
     published = PostprocessSettings.published(0.25)
     default, fixed = PostprocessSettings(), PostprocessSettings(normalise="fixed")

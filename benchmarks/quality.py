@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from data import data_folder
 from numpy.typing import NDArray
+from tiny import parsed
 
 from regdata.cellvit.tiles.quality import QualityLimits, tile_quality
 from regdata.slides.open import open_slide
@@ -127,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiles", type=int, default=60)
     parser.add_argument("--worst", type=Path)
-    arguments = parser.parse_args()
+    arguments = parsed(parser, tiles=1)
     limits = QualityLimits()
     print("| source | tiles | blurred | fold | pen | focus 1 % | median |")
     print("|---|---|---|---|---|---|---|")

@@ -6,7 +6,7 @@ Writes slides, datasets and QC pictures below FOLDER, to look at, and compares t
 the published red (positive) and blue (negative) nuclei.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import cv2
@@ -14,6 +14,7 @@ import numpy as np
 from data import data_folder
 from numpy.typing import NDArray
 from scipy import ndimage
+from tiny import parsed
 
 from regdata.cells.dataset import read_dataset
 from regdata.chain.options import BuildOptions
@@ -107,12 +108,15 @@ def deepliif(data: Path, folder: Path, name: str, stain: str) -> None:
 
 def main() -> None:
     """Run every pair."""
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    arguments = parsed(parser, real_data=True)
+    folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     pairs = data_folder() / "pairs"
     orion(pairs / "orion_crypts", folder)
-    for name in ("Bladder1", "Lung1"):
-        for stain in ("Hematoxylin", "IHC"):
+    for name in ("Bladder1",) if arguments.tiny else ("Bladder1", "Lung1"):
+        for stain in ("Hematoxylin",) if arguments.tiny else ("Hematoxylin", "IHC"):
             deepliif(pairs / "deepliif_restained", folder, name, stain)
 
 

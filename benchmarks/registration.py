@@ -18,10 +18,12 @@ sample. `large` writes whole slides below FOLDER, registers them, and deletes th
 import argparse
 from pathlib import Path
 
+import known_warp
 import registration_accuracy
 import registration_large
 import registration_poses
 import registration_real
+from tiny import parsed, simulated_data
 
 
 def main() -> None:
@@ -44,7 +46,13 @@ def main() -> None:
     large = parts.add_parser("large")
     large.add_argument("--folder", type=Path)
     large.add_argument("sides", type=int, nargs="+")
-    _print(parser.parse_args())
+    tiny = {"seeds": 1, "count": 1, "cases": ("A",), "only": ("ours",), "sides": [1500]}
+    arguments = parsed(parser, real_data=True, **tiny)
+    if arguments.tiny:
+        known_warp.SIDE = registration_large.SIDE = registration_real.SIDE = 1088
+        if arguments.part not in ("wrong", "deepliif"):
+            simulated_data()
+    _print(arguments)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ claim against what is true, and what a second look leaves of the errors. `--fit`
 constants of `residual.py` and `quality_error.py`, on other images and seeds, and prints them.
 """
 
-import sys
+import argparse
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from quality_scenes import Case, cases, scenes
 from scipy import optimize
+from tiny import parsed
 
 from regdata.registration.pose import fisher_z
 from regdata.registration.quality import residual
@@ -32,10 +33,11 @@ FAR_UM = 12.0  # how far off hardly matters beyond
 RIGHT_UM = 1.0  # a shift is the right one if it is this near
 
 
-def collected(held_out: bool, jobs: int) -> list[Case]:
+def collected(held_out: bool, jobs: int, few: int | None) -> list[Case]:
     """All cases."""
+    work = scenes(held_out)[-few:] if few else scenes(held_out)
     with ProcessPoolExecutor(jobs) as pool:
-        return [case for found in pool.map(cases, scenes(held_out)) for case in found]
+        return [case for found in pool.map(cases, work) for case in found]
 
 
 def looked_at(case: Case) -> NDArray[np.bool_]:
@@ -191,15 +193,19 @@ def print_second_look(found: list[Case]) -> None:
 
 def main() -> None:
     """Print the tables, or fit."""
-    jobs = int(sys.argv[sys.argv.index("--jobs") + 1]) if "--jobs" in sys.argv else 1
-    if "--fit" in sys.argv:
-        found = collected(False, jobs)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1)
+    arguments = parsed(parser)
+    few = 1 if arguments.tiny else None
+    if arguments.fit:
+        found = collected(False, arguments.jobs, few)
         peak, noise = fit_peak(found)
         print("lead, height, chance:", peak.round(2).tolist(), "noise:", round(noise, 2))
         fitted = fit_error([with_peak(case, peak, noise) for case in found])
         print({name: round(value, 2) for name, value in asdict(fitted).items()})
         return
-    found = collected(True, jobs)
+    found = collected(True, arguments.jobs, few)
     print_reliability("all", [case for case in found if not case.name.endswith("lost")])
     groups: dict[str, list[Case]] = {}
     for case in found:

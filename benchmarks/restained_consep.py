@@ -9,7 +9,7 @@ labels the nuclei, a classifier is trained on these labels and another on the ma
 same cells, and both are scored on the CoNSeP test images with the same detector.
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from anndata.io import write_elem
 from data import Annotated, data_folder, load_annotated
+from tiny import parsed
 
 from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
 from regdata.cells.dataset import read_dataset
@@ -131,7 +132,10 @@ def test_set(images: list[Annotated]) -> AnnotatedSet:
 
 def main() -> None:
     """Build, train twice, score twice, print."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path)
+    arguments = parsed(parser)
+    folder = arguments.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     images = load_annotated(data_folder() / "consep/train")
     paths, built, errors, judged, refused = [], [], [], [], []

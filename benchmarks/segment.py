@@ -39,6 +39,7 @@ from reference_forward import (
     vit256_rows,
 )
 from scipy import ndimage
+from tiny import parsed
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -275,7 +276,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = parsed(parser, rows=["default", "memory"], repeat=1, tile=256, sides=[2000])
     torch.set_num_threads(asked.threads)
     if asked.measure:
         measure_memory(asked.measure)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from data import data_folder
+from tiny import parsed
 
 from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
 from regdata.cellvit.networks.weights import Model, load_model
@@ -43,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", default="consep/test")
     parser.add_argument("--model", type=Path)
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     model = load_model(arguments.model)
     paths = find_annotated(data_folder() / arguments.folder)
     scores = np.array([score(model, load_nuclei(path)) for path in paths])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data import data_folder
+from tiny import parsed
 
 from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
 from regdata.cellvit.networks.weights import load_model
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("train", nargs="?", default="consep/train")
     parser.add_argument("test", nargs="?", default="consep/test")
     parser.add_argument("--model", type=Path)
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     model = load_model(arguments.model)
     found = token_separability(model, images(arguments.train), images(arguments.test))
     print(f"{arguments.train} -> {arguments.test}, model {model.sha256[:12]}")

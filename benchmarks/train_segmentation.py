@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from data import data_folder
+from tiny import parsed
 
 from regdata.cellvit.networks.weights import fast_precision
 from regdata.train.segmentation.nuclei import CropSampler, open_crops, prefetch
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?", type=Path, default=RECIPE)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--data", type=Path)
-    arguments = parser.parse_args()
+    arguments = parsed(parser, steps=4)
     recipe = read_recipe(arguments.recipe, arguments.data or data_folder())
     # weights do not change the pace, and their files need not be there
     network = recipe.network.model_copy(update={"encoder": None, "start": None})

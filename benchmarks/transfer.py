@@ -23,6 +23,7 @@ import numpy as np
 import tifffile
 from merging import outline, shape
 from numpy.typing import NDArray
+from tiny import parsed
 
 from regdata.cells.table import CellTable
 from regdata.labelling.measuring.mask_overlap import mask_overlaps, transfer
@@ -167,7 +168,7 @@ def main() -> None:
     parser.add_argument("--nuclei", type=int, default=1_000_000)
     parser.add_argument("--tiles", type=int, default=10)
     parser.add_argument("--folder", type=Path, help="Where the mask is written; a temporary one.")
-    asked = parser.parse_args()
+    asked = parsed(parser, side=2000, nuclei=500, tiles=1)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         whole = slide_row(Path(folder), asked.side, asked.nuclei)
     tile = tile_row(asked.tiles)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from data import data_folder
+from tiny import parsed
 
 from regdata.annotated.sources import load_images, split_held_out
 from regdata.cellvit.networks.config import CellViTConfig, Decoder, StemEncoder
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=130)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--list", action="store_true", help="print the names alone")
-    arguments = parser.parse_args()
+    arguments = parsed(parser, steps=2)
     if arguments.list:
         print("\n".join(NETWORKS))
         return
