@@ -47,7 +47,7 @@ def blurred_inside(plane: Plane, weight: Plane, sigma: float) -> Plane:
     [8.0, 8.0, 8.0]
     """
     total = np.maximum(blurred(weight, sigma), _LEAST_WEIGHT)
-    return blurred(plane * weight, sigma) / total
+    return np.asarray(blurred(plane * weight, sigma) / total, np.float32)
 
 
 def blurred_to_pitch(plane: NDArray[Any], pitch: float) -> NDArray[Any]:

@@ -37,7 +37,7 @@ def scores_of(network: CellViT, images: Sequence[Annotated]) -> Mapping[str, flo
         pairs = overlaps(image.instances, instances)
         truth = centroids(image.instances)
         matched = len(match_points(truth, cells.xy, MATCH_RADIUS_UM / network.config.mpp))
-        f1 = precision_recall_f1(matched, len(cells), len(truth), empty=0.0)[2]
+        f1 = precision_recall_f1(matched, len(cells), len(truth), empty=0.0)[2].item()
         rows.append((dice(pairs) or 0.0, panoptic_quality(pairs).pq or 0.0, f1))
     means = np.mean(rows, axis=0).tolist()
     return dict(zip(("dice", "bpq", "f1"), means, strict=True))
