@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 
 from regdata.registration.pose.density import Density
-from regdata.registration.pose.similarity import Likeness, correlation, coverage, likeness, pulled
+from regdata.registration.pose.similarity import (
+    Likeness,
+    correlation,
+    coverage,
+    fisher_z,
+    likeness,
+    pulled,
+)
 
 
 def density(values, mpp=1.0):
@@ -104,3 +111,19 @@ def test_z_and_the_correlation_at_it_are_inverse():
     found = Likeness(0.6, 0.02, 0.05)
     assert found.at_z(found.z) == pytest.approx(0.6)
     assert found.at_z(40) < 1
+
+
+def test_fishers_z_spreads_alike_whatever_the_correlation():
+    rng = np.random.default_rng(0)
+    spreads = []
+    for r in (0.0, 0.9):
+        a = rng.normal(size=(4000, 50))
+        b = r * a + np.sqrt(1 - r * r) * rng.normal(size=a.shape)
+        found = [np.corrcoef(*pair)[0, 1] for pair in zip(a, b, strict=True)]
+        spreads.append(fisher_z(np.array(found)).std())
+    assert spreads == pytest.approx([47**-0.5] * 2, rel=0.05)
+
+
+def test_fishers_z_of_full_correlation_is_finite():
+    assert float(fisher_z(1.0)) == -float(fisher_z(-1.0)) == pytest.approx(3.8, abs=0.01)
+    assert np.isnan(fisher_z(np.array([np.nan, 0.5]))).tolist() == [True, False]
