@@ -73,6 +73,7 @@ def recorded_slide(record: Record) -> RecordedSlide:
 
     Examples
     --------
+    >>> from regdata.cells import SlideRecord
     >>> recorded_slide(Record(he=SlideRecord(path="a.svs", mpp=0.25, size=(8, 6)))).size
     (8, 6)
     """
