@@ -41,10 +41,10 @@ from regdata.cells.table import CellTable
 from regdata.eval.metrics.matching import match_points
 from regdata.eval.metrics.rates import precision_recall_f1
 from regdata.labelling.channels.correction import CorrectionOptions, corrected, fit_correction
-from regdata.labelling.measuring.intensity import overlap
 from regdata.labelling.measuring.measured import Measured, Signal, measure
 from regdata.labelling.rules import probability
-from regdata.labelling.rules.labels import LabelRule, Marker, Nuclei, label_nuclei
+from regdata.labelling.rules.labels import Marker, Nuclei, label_nuclei
+from regdata.labelling.rules.overlap_rule import LabelRule
 from regdata.labelling.rules.rules import parse_rules
 from regdata.labelling.thresholds.histogram import Histogram
 from regdata.labelling.thresholds.methods import otsu_threshold, parse_method
@@ -146,7 +146,8 @@ def ours(case: Case, method: str = "auto", rule: LabelRule | None = None) -> dic
 def published(case: Case) -> Bools:
     """One Otsu threshold of the raw channel, positive above 15 % overlap."""
     cut = otsu_threshold(case.raw_pixels)
-    return overlap(case.raw.curves[f"nucleus_{MARKER}"], cut) > 0.15
+    share = case.raw.pixels[f"nucleus_{MARKER}"].share(cut)
+    return np.asarray(LabelRule().state(share) == 1)
 
 
 def scores(label: NDArray[np.str_], case: Case) -> tuple[float, float, float]:

@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 from tiny import parsed
 
 from regdata.cells.table import CellTable
-from regdata.labelling.measuring.mask_overlap import mask_overlaps, transfer
+from regdata.labelling.measuring.mask_overlap import mask_overlaps
+from regdata.labelling.rules.mask_labels import transfer
+from regdata.labelling.rules.overlap_rule import OVERLAP, LabelRule
 from regdata.slides.open import open_slide
 
 SHAPES = 64
 TILE, CELLS = 984, 400
-CUT_OFF = 0.15
 PAGE = 512  # px a side of a tile of the file
 
 
@@ -125,7 +126,7 @@ def slide_row(folder: Path, side: int, count: int) -> dict[str, float]:
     mask_overlaps(cells.take(np.arange(100)), stained, 1.0)  # compiled before it is timed
     with watched() as found:
         share = mask_overlaps(cells, stained, 1.0)
-    found["positive"] = float((share > CUT_OFF).mean())
+    found["positive"] = float((share > OVERLAP).mean())
     found["contours"] = cells.vertices.nbytes / 2**20
     found["file"] = path.stat().st_size / 2**20
     return found
@@ -137,7 +138,7 @@ def published(contours: list[NDArray[np.int32]], mask: NDArray[np.uint8]) -> lis
     for contour in contours:
         image = np.zeros(mask.shape, np.uint8)
         cv2.fillPoly(image, [contour], 1)
-        out.append(bool((image * mask).sum() / image.sum() >= CUT_OFF))
+        out.append(bool((image * mask).sum() / image.sum() >= OVERLAP))
     return out
 
 
@@ -151,7 +152,7 @@ def tile_row(tiles: int) -> dict[str, Any]:
         contours = np.split(index, cells.offsets[1:-1])
         mask = blobs(TILE, seed)
         start = time.perf_counter()
-        positive, _ = transfer(index, cells.offsets, mask, CUT_OFF, legacy=True)
+        positive, _ = transfer(index, cells.offsets, mask, LabelRule(legacy=True))
         between = time.perf_counter()
         expected = published(contours, mask)
         end = time.perf_counter()

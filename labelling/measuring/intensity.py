@@ -1,10 +1,13 @@
 """How intensities are spread over the pixels of a nucleus, in so few numbers that they are kept.
 
 The curve of a nucleus holds 21 of its n pixel values in descending order: entry k is the one at
-place floor(k n / 20), the last entry the least. More than k / 20 of the pixels lie above a
-threshold exactly when entry k does, so labels by overlap (cut-offs in steps of 0.05) can be made
-again at any threshold, without the image and without loss.
+place floor(k n / 20), the last entry the least. Thresholds are found in curves. Shares are counted
+in all pixels, see `pixels`; files of before those were kept have curves alone: more than k / 20 of
+the pixels lie above a threshold exactly when entry k does, so that cut-offs in steps of 0.05 decide
+as the pixels would.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -18,8 +21,25 @@ LEVELS = 20
 Curve = NDArray[np.float32]  # (N, LEVELS + 1)
 
 
-def curves(plane: NDArray[np.float32], nuclei: Footprints) -> tuple[Curve, NDArray[np.float32]]:
-    """Curve and mean of each nucleus.
+@dataclass(frozen=True)
+class Spread:
+    """How the intensities of N nuclei are spread.
+
+    Attributes
+    ----------
+    curve, mean
+        (N, 21) and (N,) float32; NaN for a nucleus without pixels.
+    values
+        (P,) float32, all pixels of nucleus after nucleus, those of each in ascending order.
+    """
+
+    curve: Curve
+    mean: NDArray[np.float32]
+    values: NDArray[np.float32]
+
+
+def spread(plane: NDArray[np.float32], nuclei: Footprints) -> Spread:
+    """How intensities are spread over the pixels of each nucleus.
 
     Parameters
     ----------
@@ -27,42 +47,47 @@ def curves(plane: NDArray[np.float32], nuclei: Footprints) -> tuple[Curve, NDArr
         (h, w) intensities of the region.
     nuclei
         Their pixels in it.
-
-    Returns
-    -------
-    curve, mean
-        (N, 21) and (N,) float32; NaN for a nucleus without pixels.
     """
     count = len(nuclei.offsets) - 1
     curve = np.full((count, LEVELS + 1), np.nan, np.float32)
     mean = np.full(count, np.nan, np.float32)
-    values = np.ascontiguousarray(plane, np.float32).reshape(-1)
-    _fill(values, nuclei.pixels, nuclei.offsets, curve, mean)
-    return curve, mean
+    values = np.ascontiguousarray(plane, np.float32).reshape(-1)[nuclei.pixels]
+    _fill(values, nuclei.offsets, curve, mean)
+    return Spread(curve, mean, values)
 
 
 @njit(cache=True, nogil=True)
 def _fill(
     values: NDArray[np.float32],
-    pixels: NDArray[np.int32],
     offsets: NDArray[np.int64],
     curve: Curve,
     mean: NDArray[np.float32],
 ) -> None:
+    """Fill in curves and means, and sort the values of each nucleus."""
     for i in range(len(offsets) - 1):
         n = offsets[i + 1] - offsets[i]
         if n == 0:
             continue
-        own = np.empty(n, np.float32)
+        own = values[offsets[i] : offsets[i + 1]]
         total = 0.0
         for k in range(n):
-            own[k] = values[pixels[offsets[i] + k]]
             total += own[k]
         own.sort()
         mean[i] = total / n
         for k in range(LEVELS):
             curve[i, k] = own[n - 1 - (k * n) // LEVELS]
         curve[i, LEVELS] = own[0]
+
+
+def decides(share: float) -> bool:
+    """Whether a curve tells that a larger share of the pixels lies above a threshold.
+
+    Examples
+    --------
+    >>> decides(0.15), decides(0.12)
+    (True, False)
+    """
+    return abs(share * LEVELS - round(share * LEVELS)) < 1e-9
 
 
 def overlap(curve: Curve, threshold: NDArray[np.floating] | float) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ Memory grows with the number of nuclei, not with the slide: pixels are read bloc
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from regdata.cells import CellTable
 from regdata.files import Progress, silent
 from regdata.labelling.measuring.footprint import Footprints, footprints, owners, rings
-from regdata.labelling.measuring.intensity import LEVELS, curves
+from regdata.labelling.measuring.intensity import LEVELS, Spread, overlap, spread
 from regdata.labelling.measuring.neighbours import OPTICS_UM, lent_light, reach
+from regdata.labelling.measuring.pixels import Block, PixelValues
 from regdata.labelling.measuring.red_cells import red_blood_cells
 from regdata.slides import Slide
 
@@ -35,7 +36,7 @@ class Signal:
     saturated
         1 where the camera was saturated; None where it never was.
     curves
-        Whether the spread over each nucleus is kept, not only its mean.
+        Whether the spread over each nucleus is kept, as curves and pixels, not only its mean.
     """
 
     slide: Slide
@@ -55,18 +56,23 @@ class Measured:
         curves `lent_CD3`, see `neighbours`; `red_cells`, the share of the nucleus that is
         coloured like red blood cells.
     curves
-        (N, 21) each, `nucleus_CD3` and `ring_CD3`; see `labelling.intensity`.
+        (N, 21) each, `nucleus_CD3` and `ring_CD3`; see `intensity`.
+    pixels
+        Of the same names; none where a file of before they were kept was read.
     """
 
     columns: dict[str, Column] = field(default_factory=dict)
     curves: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    pixels: dict[str, PixelValues] = field(default_factory=dict)
 
-    def rows(self, rows: slice) -> "Measured":
-        """Some of the nuclei."""
-        return Measured(
-            {name: column[rows] for name, column in self.columns.items()},
-            {name: curve[rows] for name, curve in self.curves.items()},
-        )
+    def share(self, name: str, threshold: NDArray[np.floating]) -> Column:
+        """(N,) share of the pixels of `nucleus_CD3` or `ring_CD3` above a threshold at each.
+
+        Without pixels it is interpolated, and right at the steps of the curves only.
+        """
+        if name in self.pixels:
+            return self.pixels[name].share(threshold)
+        return overlap(self.curves[name], threshold)
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ def measure(
         Width of the ring.
     """
     out = _empty(len(cells), signals)
+    blocks: dict[str, list[Block]] = {name: [] for name in out.curves}
     mpp = he.known_mpp("--he-mpp") * step
     width = ring_um / mpp
     blur = np.hypot(OPTICS_UM, error_um) / mpp
@@ -121,17 +128,20 @@ def measure(
         out.columns["red_cells"][index] = nuclei.share(red_blood_cells(rgb, mpp))
         for name, signal in signals.items():
             plane = signal.slide.read(region.corner, region.size, step)[0]
-            mean = _keep(out, index, name, "nucleus", curves(plane, everyone))
-            _keep(out, index, name, "ring", curves(plane, around))
+            inside, beside = spread(plane, everyone), spread(plane, around)
+            _keep(out, index, name, "nucleus", inside)
+            _keep(out, index, name, "ring", beside)
             if signal.curves:
-                lent = lent_light(owner, everyone, mean, blur[index], len(index))
+                lent = lent_light(owner, everyone, inside.mean, blur[index], len(index))
                 out.columns[f"lent_{name}"][index] = lent
+                blocks[f"nucleus_{name}"].append(_packed(index, nuclei, inside))
+                blocks[f"ring_{name}"].append(_packed(index, around, beside))
             if signal.saturated is not None:
                 full = signal.saturated.read(region.corner, region.size, step)[0] > 0.5
                 out.columns[f"saturated_{name}"][index] = _both(nuclei, around, full)
         done += len(index)
         progress(done / len(cells))
-    return out
+    return replace(out, pixels={name: PixelValues(tuple(own)) for name, own in blocks.items()})
 
 
 def _empty(count: int, signals: Mapping[str, Signal]) -> Measured:
@@ -159,16 +169,20 @@ def _keep(
     index: NDArray[np.int64],
     name: str,
     part: str,
-    found: tuple[NDArray[np.float32], Column],
-) -> Column:
-    """Put away curve and mean of the first nuclei; returns the mean of all."""
-    curve, mean = (values[: len(index)] for values in found)
+    measured: Spread,
+) -> None:
+    """Put away curve and mean of the first nuclei."""
+    curve, mean = measured.curve[: len(index)], measured.mean[: len(index)]
     if f"{part}_{name}" in out.curves:
         out.curves[f"{part}_{name}"][index] = curve
     prefix = "ring_" if part == "ring" else ""
     for kind, place in _KINDS.items():
         out.columns[f"{prefix}{kind}_{name}"][index] = mean if place is None else curve[:, place]
-    return found[1]
+
+
+def _packed(index: NDArray[np.int64], own: Footprints, measured: Spread) -> Block:
+    """The pixels of the first nuclei."""
+    return Block.pack(index, own.area, measured.values[: own.offsets[-1]])
 
 
 def _both(nuclei: Footprints, around: Footprints, mask: NDArray[np.bool_]) -> Column:

@@ -12,43 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.cells import BLURRED, EDGE, FOLD, OUTSIDE_IF, PEN
-from regdata.labelling.measuring import Measured, lost, out_of_focus, overlap
+from regdata.labelling.measuring import Measured, lost, out_of_focus
 from regdata.labelling.rules.classes import decide
+from regdata.labelling.rules.overlap_rule import LabelRule
 from regdata.labelling.rules.probability import positive_probability
 from regdata.labelling.rules.reasons import bit, summed
 from regdata.labelling.rules.rules import Rule
 from regdata.labelling.thresholds import Threshold
 
-OVERLAP, AMBIGUOUS = 0.15, 0.05
-"""Share of a nucleus above which it is positive, and above which it is not negative any more."""
-CERTAIN = 0.8
-"""Least probability of a label that is kept."""
 MOSTLY = 0.5
 """Share of a nucleus that red blood cells or saturation must cover to leave it unknown."""
 _AGREES_UM = 0.5  # expected error of a tile whose slides agree
 _MANY = 20  # nuclei that say something of a section
-
-
-@dataclass(frozen=True)
-class LabelRule:
-    """How labels follow from measurements.
-
-    Attributes
-    ----------
-    overlap
-        A larger share of stained pixels makes a nucleus positive.
-    ambiguous
-        A share up to this one makes it negative; between the two it is unknown.
-    certain
-        Least probability of a marker's state that is kept.
-    legacy
-        The published rule: positive from `overlap` on, else negative, nothing unknown.
-    """
-
-    overlap: float = OVERLAP
-    ambiguous: float = AMBIGUOUS
-    certain: float = CERTAIN
-    legacy: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,15 +145,14 @@ def marker_state(nuclei: Nuclei, name: str, marker: Marker, rule: LabelRule) -> 
     usual = at if threshold.reference is None else threshold.reference.at(nuclei.xy_um)
     share = marker.overlap
     if share is None:
-        share = overlap(nuclei.measured.curves[f"{part}_{name}"], at)
+        share = nuclei.measured.share(f"{part}_{name}", at)
     mean = columns[f"{'ring_' if part == 'ring' else ''}mean_{name}"]
     error, radius = nuclei.error_um, nuclei.radius_um
     probability = positive_probability(mean, usual, error, radius)
+    state = rule.state(share)
     if rule.legacy:
-        state = (share >= np.float32(rule.overlap)).astype(np.int8)
         return MarkerState(state, probability, share, at, np.zeros(len(nuclei), np.uint16))
-    positive = share > np.float32(rule.overlap)
-    between = ~positive & (share > np.float32(rule.ambiguous))
+    positive = state == 1
     unsure = np.where(positive, probability, 1 - probability) < np.float32(rule.certain)
     own = mean * (1 - columns.get(f"lent_{name}", np.float32(0)))
     alone = positive_probability(own, usual, error, radius)
@@ -187,7 +161,7 @@ def marker_state(nuclei: Nuclei, name: str, marker: Marker, rule: LabelRule) -> 
             "enclosed": np.isnan(mean),
             "saturated": columns.get(f"saturated_{name}", np.zeros(len(mean))) > MOSTLY,
             "spill_over": positive & (probability >= 0.5) & (alone < 0.5),
-            "ambiguous": between | unsure,
+            "ambiguous": (state == -1) | unsure,
         },
         len(nuclei),
     )

@@ -9,33 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.labelling.measuring import polygons
 from regdata.labelling.rules.classes import decide
-from regdata.labelling.rules.labels import LabelRule, Nuclei, place_reasons
+from regdata.labelling.rules.labels import Nuclei, place_reasons
+from regdata.labelling.rules.overlap_rule import LabelRule
 from regdata.labelling.rules.reasons import bit
 from regdata.labelling.rules.rules import Rule
-
-
-def state_of(share: NDArray[np.floating], rule: LabelRule) -> NDArray[np.int8]:
-    """What one mask says of nuclei, (N,) int8: 1 positive, 0 negative, -1 in between.
-
-    Parameters
-    ----------
-    share
-        (N,) share of each that lies inside the mask.
-
-    Examples
-    --------
-    >>> share = np.array([0.05, 0.10, 0.15, 0.16])
-    >>> state_of(share, LabelRule()).tolist(), state_of(share, LabelRule(legacy=True)).tolist()
-    ([0, -1, -1, 1], [0, 0, 1, 1])
-    """
-    # as float32 on both sides: 3 of 20 pixels are 0.15, and not above it
-    found = np.asarray(share, np.float32)
-    if rule.legacy:
-        return (found >= np.float32(rule.overlap)).astype(np.int8)
-    positive = found > np.float32(rule.overlap)
-    between = ~positive & (found > np.float32(rule.ambiguous))
-    return np.where(between, -1, positive).astype(np.int8)
 
 
 def label_masked(
@@ -61,7 +40,7 @@ def label_masked(
         Columns (N,): `label`, `label_probability` (NaN), `reason`, `reasons`, and per marker
         `overlap_`.
     """
-    states = {name: state_of(share, rule) for name, share in overlaps.items()}
+    states = {name: rule.state(share) for name, share in overlaps.items()}
     between = {
         name: np.where(state < 0, bit("ambiguous"), 0).astype(np.uint16)
         for name, state in states.items()
@@ -73,3 +52,41 @@ def label_masked(
         "label_probability": np.full(len(nuclei), np.nan, np.float32),
         **{f"overlap_{name}": np.asarray(a, np.float32) for name, a in overlaps.items()},
     }
+
+
+def transfer(
+    contours: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    mask: NDArray[np.generic],
+    rule: LabelRule,
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Labels of the nuclei of one tile from the tile's mask.
+
+    Parameters
+    ----------
+    contours
+        (V, 2) x, y indices of pixels; what lies outside the tile counts neither way.
+    offsets
+        (N + 1,) nucleus i owns contours[offsets[i]:offsets[i + 1]].
+    mask
+        (H, W) boolean, 0/1 or 0/255: what is not 0 is stained.
+
+    Returns
+    -------
+    positive, share
+        (N,) bool and float64.
+
+    Examples
+    --------
+    >>> square = np.array([[0, 0], [3, 0], [3, 4], [0, 4]], np.int32)  # 20 pixels
+    >>> mask = np.zeros((8, 8), np.uint8)
+    >>> mask[0, :3] = 255
+    >>> [transfer(square, np.array([0, 4]), mask, LabelRule(legacy=old)) for old in (False, True)]
+    [(array([False]), array([0.15])), (array([ True]), array([0.15]))]
+    """
+    h, w = mask.shape
+    pixels = polygons(np.asarray(contours, np.int32), offsets, (w, h))
+    stained = np.concatenate([[0], np.cumsum((mask != 0).reshape(-1)[pixels.pixels])])
+    hits = stained[pixels.offsets[1:]] - stained[pixels.offsets[:-1]]
+    share = hits / np.maximum(pixels.area, 1)
+    return (rule.state(share) == 1) & (pixels.area > 0), share

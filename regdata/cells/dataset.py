@@ -7,7 +7,7 @@ obs : slide, patient, kind, kind_probability, probability, area_um2, flags; in a
     also label, reason and what they were made from; see docs/dataset.md.
 obsm/spatial : (N, 2) float64, centroid (x, y), level-0 H&E pixels, corner origin.
 uns/regdata : contours/vertices (V, 2) and contours/offsets (N + 1,), and the `Record` of how the
-    file was made.
+    file was made; in a file with labels by intensities also pixels, see `labelling.measuring`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +31,8 @@ from regdata.cells.table import CellTable
 from regdata.errors import RegdataError
 from regdata.files import replacing
 
+_LARGE = ("contours", "pixels")
+"""What uns/regdata holds besides the record."""
 _COLUMNS = ("kind", "kind_probability", "probability", "area_um2", "flags")
 
 
@@ -114,6 +116,7 @@ class DatasetWriter:
         kinds: tuple[str, ...],
         record: Record | None = None,
         arrays: Mapping[str, NDArray[Any]] | None = None,
+        pixels: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     ) -> None:
         """Write everything that is not there already.
 
@@ -121,6 +124,8 @@ class DatasetWriter:
         ----------
         arrays
             Further entries of obsm, (N, ...).
+        pixels
+            Intensities of the pixels of the nuclei, as packed.
         """
         if len(self._xy) == 0:
             self.append(CellTable.empty(self._width))
@@ -141,13 +146,15 @@ class DatasetWriter:
         _mark_group(self._file["uns/regdata/contours"])
         offsets = np.cumsum(self._lengths.array())
         write_elem(self._file, "uns/regdata/contours/offsets", offsets)
+        if pixels:
+            write_elem(self._file, "uns/regdata/pixels", pixels)
         write_record(self._file, replace(record or Record(), versions=versions()))
 
 
 def write_record(file: h5py.File, record: Record) -> None:
     """Put a record in the place of the one a file has."""
     group = file["uns/regdata"]
-    for name in group.keys() - {"contours"}:
+    for name in group.keys() - set(_LARGE):
         del group[name]
     for name, value in record.to_dict().items():
         write_elem(group, name, value)
@@ -214,7 +221,7 @@ def read_record(path: Path) -> Record:
 
 def _record(file: h5py.File) -> Record:
     group = file["uns/regdata"]
-    return Record.from_dict({name: read_elem(group[name]) for name in group if name != "contours"})
+    return Record.from_dict({name: read_elem(group[name]) for name in group if name not in _LARGE})
 
 
 def iterate_cells(path: Path, portion: int = 8192) -> Iterator[tuple[CellTable, pd.DataFrame]]:
@@ -263,6 +270,13 @@ def read_measured(path: Path) -> tuple[CellDataset, dict[str, NDArray[np.float32
         cells = _read_rows(file, obs, slice(0, len(obs)), tokens=False)
         curves = {name: array[:] for name, array in file["obsm"].items() if name != "spatial"}
         return CellDataset(path, cells, obs, _record(file)), curves
+
+
+def read_pixels(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
+    """The intensities of the pixels of its nuclei, as packed; empty in files without them."""
+    with _open(path) as file:
+        group = file["uns/regdata"]
+        return dict(read_elem(group["pixels"])) if "pixels" in group else {}
 
 
 def read_outlines(path: Path) -> CellTable:

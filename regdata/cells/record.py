@@ -185,12 +185,13 @@ class TilesRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RulesRecord:
-    """How labels follow from overlaps; see `regdata.chain.LabelOptions`."""
+    """How labels follow from overlaps, None for what was not asked; see `chain.LabelOptions`."""
 
     classes: dict[str, str] = field(default_factory=dict)
     compartments: dict[str, str] = field(default_factory=dict)
-    overlap: float = 0.15
+    overlap: float | None = None
     ambiguous: float | None = None
+    certain: float | None = None
     legacy_overlap: bool = False
 
 

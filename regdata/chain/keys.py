@@ -13,7 +13,7 @@ from regdata.files import stage_key
 from regdata.segmenting import nuclei_key
 
 # Raised when a stage computes something else from the same inputs, so that no old result is kept.
-_VERSIONS = {"register": 2, "correct": 1, "masks": 1, "measure": 1, "label": 2}
+_VERSIONS = {"register": 2, "correct": 1, "masks": 1, "measure": 2, "label": 2}
 
 
 def pair_keys(pair: Pair, model: Model, options: BuildOptions) -> dict[str, str]:

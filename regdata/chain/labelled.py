@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from regdata.chain.options import AUTO, LabelOptions
 from regdata.errors import RegdataError
-from regdata.labelling.rules import LabelRule, Marker, Nuclei, Rule, label_nuclei, parse_rules
+from regdata.labelling.rules import Marker, Nuclei, Rule, label_nuclei, parse_rules
 from regdata.labelling.thresholds import Histogram, Threshold, find_threshold, parse_method
 from regdata.labelling.thresholds import Nuclei as Pooled
 from regdata.names import quoted
@@ -98,9 +98,6 @@ def label_columns(
         )
         for name, threshold in found.items()
     }
-    rule = LabelRule(
-        options.overlap, options.negative_up_to, options.certain, options.legacy_overlap
-    )
     # as precise as the file keeps it, so that labelling again from the file gives the same
     nuclei = replace(nuclei, error_um=np.asarray(nuclei.error_um, np.float32))
-    return label_nuclei(nuclei, markers, class_rules(options, list(found)), rule, nuclear)
+    return label_nuclei(nuclei, markers, class_rules(options, list(found)), options.rule, nuclear)

@@ -15,7 +15,7 @@ from regdata.chain.mask_slide import Mask
 from regdata.chain.measuring import load_measured, save_measured
 from regdata.files import Progress, RunDirectory, StageResult, bar
 from regdata.labelling.measuring import Measured, mask_overlaps, measure
-from regdata.labelling.rules import LabelRule, Nuclei, label_masked
+from regdata.labelling.rules import Nuclei, label_masked
 from regdata.slides import Slide
 
 
@@ -93,7 +93,6 @@ def label_masks(
     mpp
         µm per level-0 pixel.
     """
-    rule = LabelRule(options.overlap, options.negative_up_to, legacy=options.legacy_overlap)
     rules = class_rules(options, markers)
     parts, start = [], 0
     for _, cells in iterate_images(nuclei):
@@ -103,7 +102,7 @@ def label_masks(
         error = np.full(len(cells), np.nan)
         radius = np.sqrt(cells.area_um2 / np.pi)
         placed = Nuclei(cells.xy * mpp, radius, cells.flags, error, Measured(own, {}))
-        parts.append(label_masked(placed, overlaps, rules, rule))
+        parts.append(label_masked(placed, overlaps, rules, options.rule))
         start = rows.stop
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from regdata.labelling.channels import (
     fit_correction,
     saturated,
 )
-from regdata.labelling.measuring import Measured, Signal, measure
+from regdata.labelling.measuring import Measured, PixelValues, Signal, measure
 from regdata.labelling.thresholds import (
     MIN_CONTRAST,
     Histogram,
@@ -148,22 +149,32 @@ def measure_nuclei(
             measured = measure(cells, pair.he, found, step, error_um, options.ring_um, progress)
         save_measured(path, measured)
 
-    return run.stage("measure", "measured.npz", make).then(load_measured)
+    return run.stage("measure", "intensities.npz", make).then(load_measured)
 
 
 def save_measured(path: Path, measured: Measured) -> None:
     """Write to `.npz`, whole or not at all."""
     columns = {f"column {name}": values for name, values in measured.columns.items()}
     curves = {f"curve {name}": values for name, values in measured.curves.items()}
+    pixels = {
+        f"{field} {name}": array
+        for name, values in measured.pixels.items()
+        for field, array in values.to_arrays().items()
+    }
     with replacing(path) as part, part.open("wb") as file:
-        np.savez(file, **columns, **curves)  # type: ignore[arg-type]
+        np.savez(file, **columns, **curves, **pixels)  # type: ignore[arg-type]
 
 
 def load_measured(path: Path) -> Measured:
     """Read back what `save_measured` wrote."""
     with np.load(path) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    return Measured(
-        {name.removeprefix("column "): a for name, a in arrays.items() if name[:6] == "column"},
-        {name.removeprefix("curve "): a for name, a in arrays.items() if name[:5] == "curve"},
-    )
+        arrays = [(*name.split(" ", 1), stored[name]) for name in stored.files]
+    fields: dict[str, dict[str, Any]] = {}
+    for field, name, array in arrays:
+        fields.setdefault(field, {})[name] = array
+    columns, curves = fields.pop("column", {}), fields.pop("curve", {})
+    pixels = {
+        name: PixelValues.from_arrays({field: own[name] for field, own in fields.items()})
+        for name in fields.get("rows", {})
+    }
+    return Measured(columns, curves, pixels)

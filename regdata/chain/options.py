@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from regdata.errors import RegdataError
+from regdata.labelling.rules import CERTAIN, OVERLAP, LabelRule
 from regdata.names import RESERVED, quoted
 
 _COMPARTMENTS = ("nucleus", "ring")
@@ -86,9 +87,9 @@ class LabelOptions(BaseModel):
     classes: dict[str, str] = Field(default_factory=dict)
     thresholds: dict[str, str] = Field(default_factory=dict)
     compartments: dict[str, str] = Field(default_factory=dict)
-    overlap: float = Field(0.15, ge=0, lt=1)
+    overlap: float = Field(OVERLAP, ge=0, lt=1)
     ambiguous: float | None = Field(None, ge=0, lt=1)
-    certain: float = Field(0.8, ge=0.5, lt=1)
+    certain: float = Field(CERTAIN, ge=0.5, lt=1)
     legacy_overlap: bool = False
 
     @field_validator("classes", mode="before")
@@ -121,9 +122,9 @@ class LabelOptions(BaseModel):
         return self.model_dump(include=set(LabelOptions.model_fields))
 
     @property
-    def negative_up_to(self) -> float:
-        """Lower end of the ambiguous band."""
-        return min(0.05, self.overlap) if self.ambiguous is None else self.ambiguous
+    def rule(self) -> LabelRule:
+        """What they make of measurements."""
+        return LabelRule.asked(self.overlap, self.ambiguous, self.certain, self.legacy_overlap)
 
 
 class RunOptions(LabelOptions):

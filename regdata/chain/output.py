@@ -22,6 +22,7 @@ def write_labelled(
     """The file of labelled nuclei, under the name it has before it is published."""
     own = labels.columns
     columns = own | {name: a for name, a in measured.columns.items() if name not in own}
+    pixels = {name: values.to_arrays() for name, values in measured.pixels.items()}
     width = labels.record.model.token_width or 0
 
     def make(path: Path) -> None:
@@ -33,7 +34,7 @@ def write_labelled(
                 out.append(replace(table, flags=labels.flags[rows]), here)
                 done += len(table)
                 progress(done / total)
-            out.finish(labels.record.kinds, labels.record, measured.curves)
+            out.finish(labels.record.kinds, labels.record, measured.curves, pixels)
 
     return run.stage("label", "labelled.h5", make)
 

@@ -14,6 +14,7 @@ from regdata.cells import (
     Record,
     ThresholdRecord,
     read_measured,
+    read_pixels,
     read_record,
     write_cells_geojson,
     write_record,
@@ -22,7 +23,7 @@ from regdata.chain.labelled import check_options, class_rules, label_columns, th
 from regdata.chain.options import LabelOptions
 from regdata.errors import RegdataError
 from regdata.files import replacing
-from regdata.labelling.measuring import Measured
+from regdata.labelling.measuring import Measured, PixelValues, decides
 from regdata.labelling.rules import Nuclei
 from regdata.labelling.thresholds import Histogram
 from regdata.names import NEGATIVE, UNKNOWN
@@ -79,10 +80,13 @@ def relabel(
         raise RegdataError(f"{output} exists; pass --overwrite to replace it, or another -o")
     dataset, curves = read_measured(path)
     record = dataset.record
-    nuclei = _nuclei(dataset, Measured(_measured_columns(dataset.obs), curves))
+    packed = {name: PixelValues.from_arrays(own) for name, own in read_pixels(path).items()}
+    nuclei = _nuclei(dataset, Measured(_measured_columns(dataset.obs), curves, packed))
     pixels = {name: _pixels(record, name) for name in asked["markers"]}
     found = thresholds(nuclei, pixels, options, _size_um(dataset))
     counted = _counted(dataset, asked, options, found)
+    if not counted and not packed:
+        _check_curves_decide(path, options)
     columns = label_columns(nuclei, found, options, record.nuclear, counted)
     changed = replace(
         record,
@@ -164,6 +168,17 @@ def _counted(
         f"{dataset.path}: with {why} overlaps are counted in the pixels of the mask, which needs "
         "the images; run `regdata build` again with these options"
     )
+
+
+def _check_curves_decide(path: Path, options: LabelOptions) -> None:
+    """Refuse cut-offs that files of before pixels were kept cannot tell."""
+    rule = options.rule
+    for name, share in (("--overlap", rule.overlap), ("--ambiguous", rule.ambiguous)):
+        if not decides(share):
+            raise RegdataError(
+                f"{path}: made by an older version, which kept shares in steps of 0.05 alone, not "
+                f"{name} {share:g}; run `regdata build` again, which needs the images"
+            )
 
 
 def _write(path: Path, output: Path, columns: dict[str, Any], record: Record) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regdata.cells import CellTable, Record, colour
+from regdata.labelling.rules import LabelRule
 from regdata.names import NEGATIVE, UNKNOWN
 from regdata.report.qc import Aligned, Look
 
@@ -140,24 +141,14 @@ class Build:
         return np.asarray(self.labels == UNKNOWN)
 
     @property
-    def cut_off(self) -> float:
-        """Overlap above which a nucleus is positive."""
-        return self.record.rules.overlap
-
-    @property
-    def band(self) -> tuple[float, float] | None:
-        """Overlaps that are ambiguous, if any are."""
-        rules = self.record.rules
-        if rules.legacy_overlap:
-            return None
-        low = min(0.05, rules.overlap) if rules.ambiguous is None else rules.ambiguous
-        return low, rules.overlap
+    def rule(self) -> LabelRule:
+        """By which nuclei were labelled."""
+        asked = self.record.rules
+        return LabelRule.asked(asked.overlap, asked.ambiguous, asked.certain, asked.legacy_overlap)
 
     def positive(self, marker: str) -> NDArray[np.bool_]:
-        """(N,) nuclei whose overlap with a marker is above the cut-off."""
-        share = self.obs[f"overlap_{marker}"].to_numpy(np.float32)
-        cut = np.float32(self.cut_off)
-        return np.asarray(share >= cut if self.record.rules.legacy_overlap else share > cut)
+        """(N,) nuclei of which so much is stained that they are positive."""
+        return np.asarray(self.rule.state(self.obs[f"overlap_{marker}"].to_numpy()) == 1)
 
     def colour_of(self, label: str) -> tuple[int, int, int]:
         """RGB, as the pictures have it."""

@@ -94,11 +94,10 @@ def _charts(build: Build, name: str, told: ThresholdRecord | None, below: Ground
 def _overlaps(build: Build, name: str) -> tuple[str, str]:
     share = build.numbers(f"overlap_{name}")
     found, _ = np.histogram(share[np.isfinite(share)], 40, (0, 1))
-    cut, band = build.cut_off, build.band
-    low = cut if band is None else band[0]
-    middle = (np.arange(40) + 0.5) / 40
-    not_positive = np.where(middle > low, _BETWEEN, NEGATIVE_COLOUR)
-    colours = np.where(middle > cut, POSITIVE_COLOUR, not_positive).tolist()
+    rule = build.rule
+    cut, band = rule.overlap, None if rule.legacy else (rule.ambiguous, rule.overlap)
+    by_state = np.array([NEGATIVE_COLOUR, POSITIVE_COLOUR, _BETWEEN])  # -1, the last, between
+    colours = by_state[rule.state((np.arange(40) + 0.5) / 40)].tolist()
     bars = Bars(found.astype(np.float64), 0.0, 1.0, colours)
     text = f"Share of each nucleus that is stained; positive above {cut:g} (red)"
     if band is not None and band[1] > band[0]:

@@ -113,7 +113,7 @@ def test_a_record_survives_the_file(tmp_path: Path, record: Record) -> None:
 def test_rules_are_those_of_the_options() -> None:
     assert (FULL.rules.overlap, FULL.rules.ambiguous) == (0.2, None)
     assert FULL.rules.classes == {"T": "CD3"}
-    assert Record().rules.overlap == 0.15
+    assert Record().rules.overlap is None
 
 
 def test_a_file_without_a_map_says_so() -> None:

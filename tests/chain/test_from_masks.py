@@ -19,7 +19,8 @@ from regdata.chain.relabelling import markers_of
 from regdata.commands.cli import main
 from regdata.errors import RegdataError
 from regdata.exports.source import open_source
-from regdata.labelling.measuring.mask_overlap import transfer
+from regdata.labelling.rules.mask_labels import transfer
+from regdata.labelling.rules.overlap_rule import LabelRule
 from regdata.slides.write_tiff import write_ome_tiff
 from regdata.studies.demo import is_lymphocyte
 from regdata.train.tokens.classifier import train_classifier
@@ -62,7 +63,7 @@ def options(pair: SimulatedPair, mask: Path, **changes: object) -> MaskOptions:
 
 def by_transfer(data: CellDataset, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     contours = np.rint(data.cells.vertices - 0.5).astype(np.int32)
-    return transfer(contours, data.cells.offsets, mask, 0.15, legacy=True)[0]
+    return transfer(contours, data.cells.offsets, mask, LabelRule(legacy=True))[0]
 
 
 def test_the_labels_are_those_of_the_mask(pair: SimulatedPair, mask: Path) -> None:

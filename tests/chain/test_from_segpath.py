@@ -16,7 +16,8 @@ from regdata.chain import from_segpath as module
 from regdata.chain.mask_options import SegPathOptions
 from regdata.chain.pipeline import build
 from regdata.commands.cli import main
-from regdata.labelling.measuring.mask_overlap import transfer
+from regdata.labelling.rules.mask_labels import transfer
+from regdata.labelling.rules.overlap_rule import LabelRule
 
 PLACES = ((30, 30), (80, 30), (130, 30), (30, 80), (80, 80), (0, 120))
 SPLITS = {"388_000000_000000": "train", "388_001024_000000": "val", "039_000000_002048": "train"}
@@ -106,7 +107,7 @@ def test_the_published_rule_is_the_published_code(folder: Path) -> None:
     counts = build(options(folder, legacy_overlap=True, positive="cell")).counts
     data = read_dataset(folder.parent / "x.h5")
     contours = np.rint(data.cells.vertices - 0.5).astype(np.int32)
-    positive, share = transfer(contours, data.cells.offsets, random, 0.15, legacy=True)
+    positive, share = transfer(contours, data.cells.offsets, random, LabelRule(legacy=True))
     assert np.array_equal(data.obs["label"] == "cell", positive)
     assert np.allclose(data.obs["overlap_CD3CD20"], share, atol=1e-7)
     assert 0 < counts["cell"] < len(positive)

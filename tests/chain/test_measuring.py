@@ -27,6 +27,7 @@ from regdata.labelling.channels.background import Background
 from regdata.labelling.channels.correction import Correction
 from regdata.labelling.channels.flat_field import Shading
 from regdata.labelling.measuring.measured import Measured
+from regdata.labelling.measuring.pixels import Block, PixelValues
 from regdata.labelling.thresholds.histogram import Histogram
 from regdata.transforms.transform import Transform
 
@@ -88,13 +89,20 @@ def test_a_channel_is_kept(k: int, tmp_path: Path) -> None:
 def test_what_was_measured_is_kept(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     columns = {"mean_curve x": rng.random(4), "column": rng.random(4)}
-    measured = Measured(columns, {"nucleus_a b": rng.random((4, 21))})
+    block = Block.pack(np.arange(4), np.full(4, 5), rng.random(20).astype(np.float32))
+    pixels = {"nucleus_a b": PixelValues((block,)), "ring_x": PixelValues((block, block))}
+    measured = Measured(columns, {"nucleus_a b": rng.random((4, 21))}, pixels)
     save_measured(tmp_path / "m.npz", measured)
     again = load_measured(tmp_path / "m.npz")
     for kind in ("columns", "curves"):
         one, other = getattr(measured, kind), getattr(again, kind)
         assert one.keys() == other.keys()
         assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert again.pixels.keys() == pixels.keys()
+    assert len(again.pixels["ring_x"].blocks) == 2
+    share = pixels["nucleus_a b"].share(0.5)
+    assert again.pixels["nucleus_a b"].share(0.5).tolist() == share.tolist()
+    assert 0 < share.mean() < 1
 
 
 def test_channels_are_corrected_once(tmp_path: Path) -> None:

@@ -69,10 +69,10 @@ def test_what_cannot_be(wrong: dict[str, object]) -> None:
 
 
 def test_the_ambiguous_band_lies_below_the_overlap() -> None:
-    assert options().negative_up_to == 0.05
-    assert options(overlap=0.02).negative_up_to == 0.02  # the default gives way
-    assert options(overlap=0.5, ambiguous=0.3).negative_up_to == 0.3
-    assert options(overlap=0.0).negative_up_to == 0.0
+    assert options().rule.ambiguous == 0.05
+    assert options(overlap=0.02).rule.ambiguous == 0.02  # the default gives way
+    assert options(overlap=0.5, ambiguous=0.3).rule.ambiguous == 0.3
+    assert options(overlap=0.0).rule.ambiguous == 0.0
     with pytest.raises(RegdataError, match=r"at 0\.2, above the overlap of 0\.15"):
         options(ambiguous=0.2)
 

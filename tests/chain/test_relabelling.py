@@ -127,6 +127,8 @@ CHANGES: list[dict[str, Any]] = [
     {"thresholds": {"CD3": "fixed:3000"}, "certain": 0.95},
     {"thresholds": {"CD3": "local:50"}, "compartments": {"CD3": "ring"}},
     {"overlap": 0.93},
+    {"overlap": 0.12, "certain": 0.95},
+    {"thresholds": {"CD3": "fixed:2987.654"}, "overlap": 0.937, "ambiguous": 0.123},
     {"overlap": 0.5, "ambiguous": 0.2, "classes": {"stained": "CD3", "bare": "~CD3"}},
 ]
 
@@ -182,6 +184,53 @@ def test_masks_that_were_shaped_need_the_pixels_too(fresh: Build, tmp_path: Path
     same(shaped, fresh(erode=2, overlap=0.93))
     with pytest.raises(RegdataError, match="--erode, --min-size-um2 overlaps are counted"):
         relabel(shaped, LabelOptions(thresholds={"CD3": "fixed:9"}))
+
+
+@pytest.fixture
+def older(built: Path) -> Path:
+    """A file of before pixels were kept."""
+    with h5py.File(built, "a") as file:
+        del file["uns/regdata/pixels"]
+    return built
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({"overlap": 0.12}, "--overlap 0.12"),
+        ({"overlap": 0.5, "ambiguous": 0.123}, "--ambiguous 0.123"),
+        ({"overlap": 0.03}, "--overlap 0.03"),
+    ],
+)
+def test_older_files_do_not_tell_other_cut_offs(
+    older: Path, change: dict[str, Any], refused: str
+) -> None:
+    before = older.read_bytes()
+    with pytest.raises(RegdataError, match=f"{refused}; run `regdata build` again") as error:
+        relabel(older, LabelOptions(**change))
+    assert "\n" not in error.value.message
+    assert older.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", [{}, *CHANGES[:2], {"overlap": 0.95}], ids=str)
+def test_older_files_give_the_same_labels_in_steps_of_a_twentieth(
+    older: Path, fresh: Build, change: dict[str, Any]
+) -> None:
+    relabel(older, LabelOptions.model_validate({**options_of(older).model_dump(), **change}))
+    left, right = read_dataset(older).obs, read_dataset(fresh(**change)).obs
+    pd.testing.assert_frame_equal(left[["label", "reasons"]], right[["label", "reasons"]])
+    share, exact = left["overlap_CD3"].to_numpy(), right["overlap_CD3"].to_numpy()
+    assert 0 < np.abs(share - exact).max() <= 0.05 + 1e-6
+
+
+def test_older_files_with_shaped_masks_hold_shares_to_the_pixel(
+    fresh: Build, tmp_path: Path
+) -> None:
+    older = Path(shutil.copyfile(fresh(erode=2), tmp_path / "older.h5"))
+    with h5py.File(older, "a") as file:
+        del file["uns/regdata/pixels"]
+    relabel(older, LabelOptions(overlap=0.12))
+    same(older, fresh(erode=2, overlap=0.12))
 
 
 @pytest.mark.parametrize("named", [False, True])

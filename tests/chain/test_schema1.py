@@ -9,6 +9,7 @@ import pytest
 
 from regdata.cells.dataset import read_dataset, read_record
 from regdata.chain.relabelling import options_of, relabel
+from regdata.errors import RegdataError
 from regdata.exports.run import ExportOptions, export_cells
 
 OLD = Path(__file__).parents[1] / "data" / "schema1.h5"
@@ -38,6 +39,15 @@ def test_other_options_change_labels(old: Path) -> None:
     counts = relabel(old, asked, old.with_name("new.h5"))
     assert counts["CD3"] < before
     assert read_record(old.with_name("new.h5")).options["thresholds"] == {"CD3": "fixed:1e9"}
+
+
+def test_shares_between_its_steps_are_refused(old: Path) -> None:
+    before = old.read_bytes()
+    with pytest.raises(RegdataError, match=r"0\.12; run `regdata build` again"):
+        relabel(old, options_of(old).model_copy(update={"overlap": 0.12}))
+    assert old.read_bytes() == before
+    relabel(old, options_of(old).model_copy(update={"overlap": 0.1}))
+    assert read_record(old).rules.overlap == 0.1
 
 
 @pytest.mark.parametrize(("form", "name"), [("geojson", "x.geojson"), ("parquet", "x.parquet")])

@@ -3,6 +3,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,9 @@ from regdata.cells.dataset import write_dataset
 from regdata.cells.record import Record
 from regdata.report.build_page import classes_from, load_build, write_report
 from regdata.report.cells import nucleus, panels_of, pick, white_of
+from regdata.report.charts import NEGATIVE_COLOUR, POSITIVE_COLOUR
 from regdata.report.contents import Build
+from regdata.report.markers import _BETWEEN, _overlaps
 from regdata.report.qc import look, write_pictures
 
 VOID = {"meta", "br", "img", "rect", "polygon", "image", "line", "path"}
@@ -261,3 +264,49 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(
         written(broken, tmp_path)
     assert (tmp_path / "qc" / "x.html").read_text() == before
     assert not list(tmp_path.rglob("*.part"))
+
+
+AT = [0.0, 0.05, 1 / 20, 0.0625, 0.15, 3 / 20, 15 / 100, 0.1625, 1.0]
+"""Shares at the cut-offs and beside them."""
+
+
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [
+        ({}, 7),
+        ({"legacy_overlap": True}, 4),
+        ({"overlap": 0.0625}, 4),
+        ({"overlap": 0.0625, "legacy_overlap": True}, 3),
+    ],
+)
+def test_who_is_positive_is_what_the_rule_says(asked: dict[str, Any], first: int) -> None:
+    build = made(["CD3"] * len(AT))
+    build = replace(
+        build,
+        obs=build.obs.assign(overlap_CD3=np.array(AT, np.float32)),
+        record=replace(build.record, options=asked),
+    )
+    assert build.positive("CD3").tolist() == [k >= first for k in range(len(AT))]
+
+
+@pytest.mark.parametrize(
+    ("asked", "colours"),
+    [
+        ({"overlap": 0.1125, "ambiguous": 0.0625}, "0001122"),  # the middles of bars 4 and 2
+        ({"overlap": 0.1125, "legacy_overlap": True}, "0000222"),
+        ({"overlap": 0.0625, "ambiguous": 0.0625}, "0002222"),
+    ],
+)
+def test_bars_have_the_colour_of_what_the_rule_says(asked: dict[str, Any], colours: str) -> None:
+    build = made(["CD3"] * 40)
+    build = replace(
+        build,
+        obs=build.obs.assign(overlap_CD3=(np.arange(40) + 0.5) / 40),  # a nucleus in every bar
+        record=replace(build.record, options=asked),
+    )
+    chart, text = _overlaps(build, "CD3")
+    assert f"positive above {asked['overlap']:g}" in text
+    bars = [NEGATIVE_COLOUR, _BETWEEN, POSITIVE_COLOUR]
+    fills = [c for c in re.findall(r'fill="(#[0-9a-f]{6})"', chart) if c in bars]
+    assert len(fills) == 40
+    assert "".join(str(bars.index(fill)) for fill in fills[:7]) == colours

@@ -47,16 +47,18 @@ def test_nuclei_are_measured_as_on_a_full_image() -> None:
     plane = light()
     found = measured(contours, plane)
     padded = np.pad(plane, 30)  # dark beyond the slide
+    shares = found.share("nucleus_CD3", np.full(len(contours), 100.0))
+    assert ((shares > 0) & (shares < 1)).sum() > 20
     for i, contour in enumerate(contours):
         own = np.sort(padded[filled(contour)])[::-1]
         assert found.columns["mean_CD3"][i] == pytest.approx(own.mean(), rel=1e-4)
         assert found.columns["median_CD3"][i] == own[len(own) // 2]
         assert found.columns["p90_CD3"][i] == own[len(own) // 10]
         assert found.curves["nucleus_CD3"][i, 0] == own[0]
-    assert set(found.curves) == {"nucleus_CD3", "ring_CD3"}
+        assert shares[i] == np.float32((own > 100).sum() / len(own))
+    assert set(found.curves) == set(found.pixels) == {"nucleus_CD3", "ring_CD3"}
     assert "lent_DAPI" not in found.columns
     assert np.array_equal(found.columns["mean_DAPI"], found.columns["mean_CD3"])
-    assert found.rows(slice(3, 5)).curves["ring_CD3"].shape == (2, 21)
 
 
 def test_the_ring_is_two_micrometres_around_a_nucleus() -> None:
@@ -88,6 +90,11 @@ def test_blocks_do_not_matter(block: int, error: float, monkeypatch: pytest.Monk
         np.testing.assert_allclose(parts.columns[name], column, atol=2e-3, err_msg=name)
     for name, curve in whole.curves.items():
         assert np.array_equal(parts.curves[name], curve, equal_nan=True), name
+        assert len(parts.pixels[name].blocks) > len(whole.pixels[name].blocks)
+        for cut in (50.0, 101.3, 170.0):
+            share = whole.pixels[name].share(cut)
+            assert np.array_equal(parts.pixels[name].share(cut), share), name
+            assert len(np.unique(share)) > 20
     assert (whole.columns["lent_CD3"] > 0).sum() > 20
 
 
@@ -166,6 +173,7 @@ def test_without_nuclei_nothing_is_read() -> None:
     )
     assert found.columns["mean_CD3"].shape == (0,)
     assert found.curves["ring_CD3"].shape == (0, 21)
+    assert found.share("ring_CD3", np.zeros(0)).shape == (0,)
 
 
 def test_progress_reaches_the_end() -> None:

@@ -8,20 +8,18 @@ from numpy.typing import NDArray
 
 from regdata.cells.table import BLURRED, EDGE, FOLD, OUTSIDE_IF, PEN
 from regdata.labelling.measuring.footprint import Footprints
-from regdata.labelling.measuring.intensity import curves
+from regdata.labelling.measuring.intensity import spread
 from regdata.labelling.measuring.measured import Measured
+from regdata.labelling.measuring.pixels import Block, PixelValues
 from regdata.labelling.rules.labels import (
-    AMBIGUOUS,
-    CERTAIN,
     MOSTLY,
-    OVERLAP,
-    LabelRule,
     Marker,
     Nuclei,
     label_nuclei,
     marker_state,
     place_reasons,
 )
+from regdata.labelling.rules.overlap_rule import AMBIGUOUS, CERTAIN, OVERLAP, LabelRule
 from regdata.labelling.rules.probability import UNSURE
 from regdata.labelling.rules.reasons import bit
 from regdata.labelling.rules.rules import parse_rules
@@ -52,17 +50,20 @@ def nuclei_of(
         "mean_DAPI": np.full(count, 500, np.float32),
         "ring_mean_DAPI": np.full(count, 100, np.float32),
     }
-    kept = {}
+    kept, held = {}, {}
     for name, values in pixels.items():
         plane = np.stack([*values]).astype(np.float32)
-        curve, mean = curves(plane, own)
+        found_in = spread(plane, own)
+        curve, mean = found_in.curve, found_in.mean
         kept |= {f"nucleus_{name}": curve, f"ring_{name}": curve.copy()}
+        block = Block.pack(np.arange(count), own.area, found_in.values)
+        held |= {f"{part}_{name}": PixelValues((block,)) for part in ("nucleus", "ring")}
         found |= {f"mean_{name}": mean, f"ring_mean_{name}": mean.copy()}
     found |= {name: np.asarray(column, np.float32) for name, column in columns.items()}
     # far apart, so that nobody is judged by its neighbours
     xy = np.stack([np.arange(count) * 1000.0, np.zeros(count)], 1)
     flags, error = np.zeros(count, np.uint8), np.full(count, 0.2)
-    return Nuclei(xy, np.full(count, 3.0), flags, error, Measured(found, kept))
+    return Nuclei(xy, np.full(count, 3.0), flags, error, Measured(found, kept, held))
 
 
 def marker(limit: float = LIMIT, compartment: str = "nucleus", **counted: Any) -> Marker:
@@ -99,6 +100,7 @@ def test_the_overlap_decides(share: float, label: str, legacy: str) -> None:
     assert found["label"].tolist() == [label]
     assert found["reason"].tolist() == ["ambiguous" if label == "unknown" else "none"]
     assert np.isnan(found["label_probability"][0]) == (label == "unknown")
+    assert found["overlap_CD3"].tolist() == [np.float32(share)]
     counted = replace(marker(), overlap=np.array([share], np.float32))
     published = labels(nuclei, LabelRule(legacy=True), CD3=counted)
     assert published["label"].tolist() == [legacy]
@@ -107,7 +109,7 @@ def test_the_overlap_decides(share: float, label: str, legacy: str) -> None:
 
 def test_what_is_kept_of_each_marker() -> None:
     found = labels(nuclei_of({"CD3": [lit(0.3), lit(0.0)]}))
-    np.testing.assert_allclose(found["overlap_CD3"], [0.3, 0], atol=0.05)
+    assert found["overlap_CD3"].tolist() == [np.float32(0.3), 0]
     assert found["threshold_CD3"].tolist() == [LIMIT, LIMIT]
     high, low = found["probability_CD3"].tolist()
     assert high > 0.5 > low
@@ -227,9 +229,15 @@ def test_a_doubtful_intensity_is_not_blamed_on_neighbours() -> None:
 def test_the_ring_decides_where_it_is_asked_for() -> None:
     nuclei = nuclei_of({"CD3": [lit(1.0), lit(0.0)]})
     measured = nuclei.measured
-    swapped = {f"ring_{k}": measured.curves[f"ring_{k}"][::-1] for k in ("CD3",)}
+    (block,) = measured.pixels["ring_CD3"].blocks
+    swapped = {"ring_CD3": PixelValues((replace(block, rows=block.rows[::-1]),))}
     means = {"ring_mean_CD3": measured.columns["mean_CD3"][::-1]}
-    nuclei = replace(nuclei, measured=Measured(measured.columns | means, measured.curves | swapped))
+    nuclei = replace(
+        nuclei,
+        measured=replace(
+            measured, columns=measured.columns | means, pixels=measured.pixels | swapped
+        ),
+    )
     assert labels(nuclei)["label"].tolist() == ["CD3", "negative"]
     found = labels(nuclei, CD3=marker(compartment="ring"))
     assert found["label"].tolist() == ["negative", "CD3"]
@@ -237,9 +245,10 @@ def test_the_ring_decides_where_it_is_asked_for() -> None:
 
 def test_without_a_ring_nothing_is_known() -> None:
     nuclei = nuclei_of({"CD3": [lit(1.0), lit(1.0), lit(0.0)], "CD20": [lit(1.0)] * 3})
-    for name in ("CD3", "CD20"):
-        nuclei.measured.curves[f"ring_{name}"][1] = np.nan
-        nuclei.measured.columns[f"ring_mean_{name}"][1] = np.nan
+    lit_and_dark = np.concatenate([lit(1.0), lit(0.0)])
+    block = Block.pack(np.arange(3), np.array([PIXELS, 0, PIXELS]), lit_and_dark)
+    nuclei.measured.pixels["ring_CD3"] = PixelValues((block,))
+    nuclei.measured.columns["ring_mean_CD3"][1] = np.nan
     ring = {"CD3": marker(compartment="ring")}
     found = labels(nuclei, LabelRule(), **ring)
     assert found["label"].tolist() == ["CD3", "unknown", "negative"]
@@ -325,12 +334,10 @@ def test_a_larger_overlap_is_needed_for_fewer_positives() -> None:
 
 
 def test_no_nuclei() -> None:
-    empty = nuclei_of({"CD3": [lit(1.0)]})
-    rows = slice(0, 0)
-    empty = Nuclei(
-        empty.xy_um[rows], empty.radius_um[rows], empty.flags[rows], empty.error_um[rows],
-        empty.measured.rows(rows),
-    )  # fmt: skip
+    one = nuclei_of({"CD3": [lit(1.0)]})
+    columns = {name: column[:0] for name, column in one.measured.columns.items()}
+    measured = Measured(columns, pixels=dict.fromkeys(one.measured.pixels, PixelValues(())))
+    empty = Nuclei(one.xy_um[:0], one.radius_um[:0], one.flags[:0], one.error_um[:0], measured)
     for rule in (LabelRule(), LabelRule(legacy=True)):
         assert len(labels(empty, rule)["label"]) == 0
 

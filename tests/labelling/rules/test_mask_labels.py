@@ -1,17 +1,22 @@
-"""Labels from overlaps with masks: the rule itself, and what overrides it."""
+"""Labels from overlaps with masks, and what overrides the rule."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from outlined import Contour
 
 from regdata.cells.table import BLURRED, EDGE
 from regdata.labelling.measuring.measured import Measured
-from regdata.labelling.rules.labels import LabelRule, Nuclei
-from regdata.labelling.rules.mask_labels import label_masked, state_of
+from regdata.labelling.rules.labels import Nuclei
+from regdata.labelling.rules.mask_labels import label_masked, transfer
+from regdata.labelling.rules.overlap_rule import LabelRule
 from regdata.labelling.rules.reasons import bit
 from regdata.labelling.rules.rules import parse_rules
-
-SHARES = [(hits, area) for area in range(1, 81) for hits in range(area + 1)]
 
 
 def nuclei(count: int, **known: NDArray[np.generic]) -> Nuclei:
@@ -22,22 +27,13 @@ def nuclei(count: int, **known: NDArray[np.generic]) -> Nuclei:
     return Nuclei(np.zeros((count, 2)), np.ones(count), flags, nothing, measured)
 
 
-def test_the_rule_is_that_of_whole_pixels() -> None:
-    share = np.array([np.float32(hits / area) for hits, area in SHARES])
-    found = state_of(share, LabelRule())
-    legacy = state_of(share, LabelRule(legacy=True))
-    for (hits, area), three, two in zip(SHARES, found, legacy, strict=True):
-        above = 100 * hits > 15 * area
-        assert three == (1 if above else -1 if 100 * hits > 5 * area else 0)
-        assert two == (100 * hits >= 15 * area)
-
-
-@pytest.mark.parametrize("cut", [0.1, 0.2, 0.3, 0.7])
-def test_other_cut_offs_are_exact_too(cut: float) -> None:
-    share = np.array([np.float32(hits / area) for hits, area in SHARES])
-    strict = state_of(share, LabelRule(overlap=cut, ambiguous=cut))
-    expected = [round(10 * cut) * area < 10 * hits for hits, area in SHARES]
-    assert strict.tolist() == expected
+def test_at_the_cut_offs_themselves() -> None:
+    rules = parse_rules(["CD3 = CD3"], ["CD3"])
+    shares = np.array([1 / 20, 6 / 100, 3 / 20, 15 / 100, 16 / 100])
+    found = label_masked(nuclei(5), {"CD3": shares}, rules, LabelRule())
+    assert found["label"].tolist() == ["negative", "unknown", "unknown", "unknown", "CD3"]
+    legacy = label_masked(nuclei(5), {"CD3": shares}, rules, LabelRule(legacy=True))
+    assert legacy["label"].tolist() == ["negative", "negative", "CD3", "CD3", "CD3"]
 
 
 def test_three_valued_classes() -> None:
@@ -81,3 +77,57 @@ def test_no_nuclei_have_no_labels() -> None:
     rules = parse_rules(["T = CD3"], ["CD3"])
     found = label_masked(nuclei(0), {"CD3": np.zeros(0)}, rules, LabelRule())
     assert all(len(column) == 0 for column in found.values())
+
+
+def golden(name: str) -> tuple[NDArray[np.uint8], Contour, NDArray[np.int64], dict[str, Any]]:
+    if "REGDATA_GOLDEN" not in os.environ:
+        pytest.skip("REGDATA_GOLDEN names no folder of golden files")
+    path = Path(os.environ["REGDATA_GOLDEN"]) / "metrics" / name
+    with np.load(path.with_suffix(".npz")) as stored:
+        mask, contours = stored["mask"], stored["contour_xy"].astype(np.int32)
+        offsets = np.concatenate([[0], np.cumsum(stored["contour_len"])])
+    return mask, contours, offsets, json.loads(path.with_suffix(".json").read_text())["expected"]
+
+
+@pytest.mark.parametrize("name", ["t01_transfer_random", "t02_transfer_exact"])
+@pytest.mark.parametrize("form", ["0/1", "0/255", "boolean"])
+def test_labels_of_the_published_code(name: str, form: str) -> None:
+    mask, contours, offsets, expected = golden(name)
+    given = {"0/1": mask, "0/255": np.where(mask > 0, 255, 0).astype(np.uint8)}.get(form, mask > 0)
+    for cut_off, key in ((0.15, "labels_0_15"), (0.2, "labels_0_20")):
+        if key in expected:
+            positive, share = transfer(contours, offsets, given, LabelRule(cut_off, legacy=True))
+            assert positive.astype(int).tolist() == expected[key]
+    if "overlap_fraction" in expected:
+        assert share.tolist() == expected["overlap_fraction"]
+
+
+def test_at_the_cut_off_itself_only_the_published_rule_is_positive() -> None:
+    mask, contours, offsets, _ = golden("t02_transfer_exact")
+    legacy, share = transfer(contours, offsets, mask, LabelRule(legacy=True))
+    ours, _ = transfer(contours, offsets, mask, LabelRule())
+    assert np.flatnonzero(legacy != ours).tolist() == np.flatnonzero(share == 0.15).tolist() == [0]
+
+
+@pytest.mark.parametrize("area", [1, 7, 20, 33, 40, 100, 120])
+def test_a_share_is_compared_as_counts(area: int) -> None:
+    """What a float makes of 0.15 or 0.3 decides nothing."""
+    line = np.array([[0, 0], [area - 1, 0]], np.int32)
+    for hundredths in (5, 15, 20, 30, 70):
+        for hits in range(area + 1):
+            mask = np.zeros((3, 140), bool)
+            mask[0, :hits] = True
+            for legacy in (False, True):
+                rule = LabelRule(hundredths / 100, legacy=legacy)
+                positive, _ = transfer(line, np.array([0, 2]), mask, rule)
+                beyond = 100 * hits - hundredths * area
+                assert positive[0] == (beyond >= 0 if legacy else beyond > 0)
+
+
+def test_nuclei_off_the_tile_are_never_positive() -> None:
+    off = np.array([[-20, -20], [-15, -20], [-15, -15]], np.int32)
+    for legacy in (False, True):
+        rule = LabelRule(0.0, 0.0, legacy=legacy)
+        positive, share = transfer(off, np.array([0, 3]), np.ones((9, 9)), rule)
+        assert positive.tolist() == [False]
+        assert share.tolist() == [0]
