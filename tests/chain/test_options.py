@@ -1,11 +1,14 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pydantic import ValidationError
 
 from regdata.chain.labelled import check_options, class_rules
 from regdata.chain.options import BuildOptions, LabelOptions, parse_classes, parse_per_marker
+from regdata.commands.cli import main
 from regdata.errors import RegdataError
+from regdata.labelling.rules.overlap_rule import AMBIGUOUS, OVERLAP, LabelRule
 
 MARKERS = ("CD3", "CD20")
 
@@ -129,3 +132,11 @@ def test_names_that_a_file_cannot_hold() -> None:
     check_options(options(markers=("PD-1 <x>",)), ("PD-1 <x>",))
     with pytest.raises(RegdataError, match=r"PD-1/PD-L1: a name with a slash .* --channel-names"):
         check_options(options(markers=("PD-1/PD-L1",)), ("PD-1/PD-L1",))
+
+
+def test_the_help_tells_the_defaults() -> None:
+    text = CliRunner().invoke(main, ["build", "--help"]).output
+    assert f"Positive above this share; {OVERLAP:g} by default" in text
+    assert f"Negative up to this share; {AMBIGUOUS:g} by default" in text
+    defaults = LabelOptions()
+    assert (defaults.overlap, defaults.rule) == (OVERLAP, LabelRule())

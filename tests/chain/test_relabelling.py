@@ -149,6 +149,16 @@ def test_other_options_give_what_a_build_with_them_gives(
     assert anndata.read_h5ad(output).n_obs == sum(counts.values())
 
 
+@pytest.mark.parametrize("part", ["nucleus", "ring"])
+def test_shares_are_those_counted_in_the_pixels_of_a_mask(fresh: Build, part: str) -> None:
+    """The published rule counts in the mask itself, which is another way to the same shares."""
+    asked = {"thresholds": {"CD3": "fixed:2987.654"}, "compartments": {"CD3": part}}
+    share = read_dataset(fresh(**asked)).obs["overlap_CD3"].to_numpy()
+    counted = read_dataset(fresh(**asked, legacy_overlap=True)).obs["overlap_CD3"].to_numpy()
+    assert share.tolist() == counted.tolist()
+    assert len(np.unique(share)) > 20
+
+
 def test_there_and_back_again(built: Path, fresh: Build) -> None:
     asked = options_of(built)
     for change in CHANGES[:2]:
