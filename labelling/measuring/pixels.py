@@ -46,7 +46,7 @@ class Block:
         codes = _codes(values)
         steps = np.diff(codes, prepend=np.uint32(0)).astype("<u4")
         planes = steps.view(np.uint8).reshape(-1, 4)[:, :_BYTES].T
-        return cls(rows, area, zlib.compress(np.ascontiguousarray(planes), _LEVEL))
+        return cls(rows, area, zlib.compress(planes.tobytes(), _LEVEL))
 
     def values(self) -> NDArray[np.float32]:
         """(P,) the rounded intensities."""
