@@ -111,7 +111,7 @@ def tiles(name: str, count: int) -> Iterator[tuple[str, Image, float]]:
     rng = np.random.default_rng(0)
     if name in SLIDES:
         slide = open_slide(data_folder() / SLIDES[name])
-        mpp = slide.known_mpp("--he-mpp")
+        mpp = slide.known_mpp("he_mpp")
         w, h = slide.size
         corners = [(x, y) for y in range(0, h - 999, 500) for x in range(0, w - 999, 500)]
         for i in rng.permutation(len(corners))[:count]:

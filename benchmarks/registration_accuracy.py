@@ -39,7 +39,7 @@ class Stored:
         """Write a pair."""
         for name, slide in (("he", known.he), ("if", known.if_)):
             np.save(folder / f"{name}.npy", slide.overview(1.0))
-        return cls(folder, known.if_.known_mpp("--if-mpp"))
+        return cls(folder, known.if_.known_mpp("if_mpp"))
 
     def slides(self) -> tuple[Slide, Slide]:
         """The pair in memory."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
 from regdata.eval.metrics import Difference, Statistic, bootstrap_difference, f1_scores, mean_f1
+from regdata.paths import StrPath
 
 Key = tuple[str, str, str]
 _NAMES = 3  # images named in a message
@@ -59,8 +60,8 @@ class Comparison:
 
 
 def compare(
-    first: Path,
-    second: Path,
+    first: StrPath,
+    second: StrPath,
     by: Literal["image", "slide"] | None = None,
     common: bool = False,
     draws: int = 1000,
@@ -82,6 +83,8 @@ def compare(
     RegdataError
         There are no counts per image, or images, annotations, classes or conventions differ.
     """
+    first = Path(first)
+    second = Path(second)
     a, b = _read_counted(first), _read_counted(second)
     _check(a, b)
     shared = [key for key in a.matrices if key in b.matrices]
@@ -90,7 +93,7 @@ def compare(
     ]
     if not shared or (alone and not common):
         some = ", ".join(key[2] for key in alone[:_NAMES])
-        hint = "; pass --common to compare the others" if shared else ""
+        hint = "; pass `common=True` to compare the others" if shared else ""
         raise RegdataError(
             f"expected the same images in {a.path} and {b.path}, but {len(alone)} are in one of "
             f"them only ({some}), {len(shared)} in both{hint}"
@@ -183,7 +186,7 @@ def _check(a: Counted, b: Counted) -> None:
     if a.classes != b.classes:
         raise RegdataError(
             f"expected the same classes, got {', '.join(a.classes)} in {a.path} and "
-            f"{', '.join(b.classes)} in {b.path}; evaluate both with the same --map"
+            f"{', '.join(b.classes)} in {b.path}; evaluate both with the same `mapping=`"
         )
     for name in ("radius_um", "scope", "pooling", "matching", "absent_class"):
         ours, theirs = a.conventions.get(name), b.conventions.get(name)

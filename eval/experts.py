@@ -22,6 +22,7 @@ from regdata.eval.metrics import (
     rates_of,
 )
 from regdata.names import NEGATIVE, UNKNOWN
+from regdata.paths import StrPath, paths_of
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ class Agreed:
 
 
 def agree(
-    dataset: Path,
-    experts: Sequence[Path],
+    dataset: StrPath,
+    experts: Sequence[StrPath],
     mapping: Mapping[str, str] | None = None,
     radius_um: float = MATCH_RADIUS_UM,
 ) -> Agreed:
@@ -133,7 +134,9 @@ def agree(
         The file has no labels, a GeoJSON no classes, their classes do not map, or no nucleus
         lies on a cell.
     """
-    if not experts:
+    dataset = Path(dataset)
+    files = paths_of(experts)
+    if not files:
         raise RegdataError("expected the GeoJSON of at least one expert")
     data, _ = read_measured(dataset)
     if not data.classes or "label" not in data.obs:
@@ -143,14 +146,14 @@ def agree(
         raise RegdataError(
             f"{dataset} does not say the pixel size of its H&E slide; build it again"
         )
-    read = [load_geojson(path, path, he.mpp) for path in experts]
+    read = [load_geojson(path, path, he.mpp) for path in files]
     given = tuple(dict.fromkeys(name for one in read for name in one.classes))
     classes = map_classes(data.classes, given, mapping)
     auto = label_index(data.obs["label"], data.classes)
     rows = [np.where(auto < 0, -1, classes.classifier[auto])]
     facts = []
     radius = radius_um / he.mpp
-    for path, name, one in zip(experts, _reader_names(experts), read, strict=True):
+    for path, name, one in zip(files, _reader_names(files), read, strict=True):
         (image,) = one.images
         place = np.array([given.index(name) for name in one.classes], np.int64)
         named = image.labels >= 0

@@ -21,6 +21,7 @@ from regdata.eval.metrics import (
     map_classes,
 )
 from regdata.files import Progress, silent
+from regdata.paths import StrPath
 
 # annotations were made at one pixel size: every image is brought to the network's
 _EXACTLY = SegmentSettings(Tiling(native=False))
@@ -67,7 +68,7 @@ class Evaluation:
 
 
 def evaluate_classifier(
-    classifier: Path,
+    classifier: StrPath,
     annotated: AnnotatedSet,
     settings: EvaluationSettings | None = None,
     progress: Progress = silent,
@@ -79,11 +80,12 @@ def evaluate_classifier(
     RegdataError
         The classifier belongs to another network, or its classes do not map to the set's.
     """
+    classifier = Path(classifier)
     return evaluate_cells(classifier, annotated, settings, progress).scores
 
 
 def evaluate_cells(
-    classifier: Path,
+    classifier: StrPath,
     annotated: AnnotatedSet,
     settings: EvaluationSettings | None = None,
     progress: Progress = silent,
@@ -95,6 +97,7 @@ def evaluate_cells(
     RegdataError
         As `evaluate_classifier`.
     """
+    classifier = Path(classifier)
     settings = settings or EvaluationSettings()
     trained = load_classifier(classifier)
     model = load_model(settings.model, settings.device)

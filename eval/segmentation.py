@@ -34,6 +34,7 @@ from regdata.eval.metrics import (
     summarise,
 )
 from regdata.files import Progress, silent
+from regdata.paths import StrPath
 
 _CONVENTIONS = {
     "matching": "PQ: IoU > 0.5; detection: centroids one-to-one, most pairs then least distance",
@@ -100,7 +101,7 @@ class SegmentationReport:
 
 
 def evaluate_segmentation(
-    folder: Path, settings: SegmentationSettings | None = None, progress: Progress = silent
+    folder: StrPath, settings: SegmentationSettings | None = None, progress: Progress = silent
 ) -> SegmentationReport:
     """Find the nuclei of annotated images and score them.
 
@@ -115,6 +116,7 @@ def evaluate_segmentation(
     RegdataError
         Something is missing or damaged, or the classes asked for do not fit.
     """
+    folder = Path(folder)
     settings = settings or SegmentationSettings()
     paths = find_annotated(folder)
     kinds = [load_nuclei(path).kinds for path in paths]  # all are readable before the work begins
@@ -176,8 +178,9 @@ def detect_at(model: Model, rgb: RGB, mpp: float) -> tuple[NDArray[np.int32], Ce
     return instances[rows[:, None], columns], cells.scale(1 / factor, (0.0, 0.0))
 
 
-def class_names(folder: Path, count: int) -> tuple[str, ...] | None:
+def class_names(folder: StrPath, count: int) -> tuple[str, ...] | None:
     """Names of the set's classes from `classes.json`; None without that file."""
+    folder = Path(folder)
     path = folder / "classes.json"
     if not path.is_file():
         return None
@@ -216,11 +219,13 @@ def pair_classes(
     """
     if count == 0:
         if mapping:
-            raise RegdataError("--map: the images have no classes (no type_map in labels/*.npz)")
+            raise RegdataError(
+                "`mapping=`: the images have no classes (no type_map in labels/*.npz)"
+            )
         return None, "no classes in the set"
     numbered = tuple(names or map(str, range(1, count + 1)))
     if mapping:
-        return map_classes(own, numbered, mapping), "paired as --map says"
+        return map_classes(own, numbered, mapping), "paired as the mapping says"
     if names is None and len(own) == count:
         order = np.arange(count)
         listed = ", ".join(f"{i + 1} = {name}" for i, name in enumerate(own))

@@ -1,53 +1,18 @@
 """regdata: from a restained tissue section to labelled cells, a classifier and a score.
 
-The public names load when first used, so that `import regdata` stays light.
+>>> import regdata
+>>> regdata.build("he.svs", "if.ome.tif", "cells.h5", markers="CD3")  # doctest: +SKIP
+>>> regdata.fit_classifier("cells.h5", "classifier.pt")  # doctest: +SKIP
+>>> regdata.evaluate("classifier.pt", set_="nucls:DIR")  # doctest: +SKIP
+
+`build` makes labelled cells of an H&E and an IF slide, `relabel` changes their labels,
+`fit_classifier` trains on them, `evaluate` and `validate` score against people, `export` writes
+them for other tools. `segment` finds nuclei alone, `register` the map between two slides.
+`read_dataset`, `open_slide` and `load_model` open files of cells, slides and networks. Functions
+take paths as text or `Path`, have the options of the commands of the same name, and raise
+`regdata.errors.RegdataError`. Parts are in folders: `regdata.cellvit`, `regdata.slides`, ...
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from regdata.cells.dataset import CellDataset, read_dataset
-    from regdata.cells.table import CellTable
-    from regdata.chain.options import BuildOptions
-    from regdata.chain.pipeline import build
-    from regdata.errors import RegdataError
-    from regdata.slides.open import open_slide
-    from regdata.slides.slide import Slide
-    from regdata.transforms.transform import Transform
-
-_HOME = {
-    "BuildOptions": "regdata.chain.options",
-    "CellDataset": "regdata.cells.dataset",
-    "CellTable": "regdata.cells.table",
-    "RegdataError": "regdata.errors",
-    "Slide": "regdata.slides.slide",
-    "Transform": "regdata.transforms.transform",
-    "build": "regdata.chain.pipeline",
-    "open_slide": "regdata.slides.open",
-    "read_dataset": "regdata.cells.dataset",
-}
-
-__all__ = [
-    "BuildOptions",
-    "CellDataset",
-    "CellTable",
-    "RegdataError",
-    "Slide",
-    "Transform",
-    "build",
-    "open_slide",
-    "read_dataset",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from the module it lives in."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'regdata' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    """Public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

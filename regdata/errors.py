@@ -7,5 +7,6 @@ class RegdataError(click.ClickException):
     """Something a user can mend: says what was expected, what came and what to do.
 
     On the command line it prints one line and exits with code 1; in Python it is an
-    ordinary exception.
+    ordinary exception. The message names arguments as Python has them, between backquotes:
+    `he_mpp=`, `overwrite=True`, `device="cpu"`; the command line writes options there.
     """

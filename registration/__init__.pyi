@@ -2,6 +2,7 @@ from .nuclear_channel import better_channel, registrable_channel
 from .registration import Registration, register
 from .runs import (
     Judged,
+    Method,
     SlidePair,
     best_of,
     check_verdict,
@@ -12,11 +13,13 @@ from .runs import (
     write_report,
 )
 from .serial import register_serial
-from .tre import target_registration_error
+from .tre import RegistrationError, target_registration_error
 
 __all__ = [
     "Judged",
+    "Method",
     "Registration",
+    "RegistrationError",
     "SlidePair",
     "best_of",
     "better_channel",

@@ -166,7 +166,7 @@ def register(
     affine = Transform.affine(fit.matrix)
     if affine_only:
         return fit.registration(affine)
-    finest = max(FINEST_UM, he.known_mpp("--he-mpp"), _FINER * if_.known_mpp("--if-mpp"))
+    finest = max(FINEST_UM, he.known_mpp("he_mpp"), _FINER * if_.known_mpp("if_mpp"))
     fixed = he_map(he, finest, fit.fixed)
     moving = moving_map(if_, channel, finest, fit.moving)
     start = piecewise(fit.fixed, fit.moving, affine)

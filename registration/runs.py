@@ -98,7 +98,7 @@ def _find(pair: SlidePair, method: Method, progress: Progress, valis: ValisRun) 
         return register(he, if_, channel, progress, affine_only=method == "affine")
     fit = fit_affine(he, if_, channel, lambda share: progress(0.4 * share))
     if method == "valis":
-        mpps = he.known_mpp("--he-mpp"), if_.known_mpp("--if-mpp")
+        mpps = he.known_mpp("he_mpp"), if_.known_mpp("if_mpp")
         he_to_if = deform_valis(
             he.path, if_.path, mpps, str(channel), lambda t: detail_score(*fit.detail, t), valis
         )
@@ -127,7 +127,7 @@ def judge_tiles(
 def write_report(pair: SlidePair, judged: Judged, folder: Path) -> None:
     """Write the tiles as CSV and GeoJSON, and pictures, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_quality(judged.quality, folder, pair.he.known_mpp("--he-mpp"))
+    write_quality(judged.quality, folder, pair.he.known_mpp("he_mpp"))
     slides = pair.he, pair.if_, pair.channel
     draw_quality(*slides, judged.registration.he_to_if, judged.quality, folder)
 

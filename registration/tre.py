@@ -65,9 +65,11 @@ def target_registration_error(
     >>> found.median_um, found.median_rtre, found.robustness
     (0.5, 0.002, 1.0)
     """
-    for mpp, option in ((he_mpp, "--he-mpp"), (if_mpp, "--if-mpp")):
+    for mpp, argument in ((he_mpp, "he_mpp"), (if_mpp, "if_mpp")):
         if not 0 < mpp < np.inf:
-            raise RegdataError(f"expected a positive pixel size in µm, came {mpp}; pass {option}")
+            raise RegdataError(
+                f"expected a positive pixel size in µm, came {mpp}; pass `{argument}=`"
+            )
     he_um, if_um = np.asarray(he_xy, np.float64) * he_mpp, np.asarray(if_xy, np.float64) * if_mpp
     found = target_error(he_to_if, he_um, if_um, float(np.hypot(*he_size)) * he_mpp)
     unmoved = Transform.identity()

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STAGES = ("registration", "labelling", "train", "eval")
 FLOORS = (
-    "errors names arrays",
+    "errors names arrays paths version",
     "files",
     "cells",
     "slides",
@@ -23,7 +23,9 @@ FLOORS = (
     "segmenting",
     "chain",
     "studies",
+    "public",
     "commands",
+    "__main__",
 )
 """Folders of `regdata`, lowest first; each may import those of lower floors alone."""
 INSIDE = {

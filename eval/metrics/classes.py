@@ -80,8 +80,8 @@ def map_classes(
     if left or unanswered:
         raise RegdataError(
             f"classes without a partner: {_listed([annotated[a] for a in left])} of the set, "
-            f"{_listed(unanswered)} of the classifier; pass --map CLASSIFIER=SET (the classifier "
-            f"has {_listed(classifier)}; the set has {_listed(annotated)})"
+            f"{_listed(unanswered)} of the classifier; pass `mapping=` CLASSIFIER=SET (the "
+            f"classifier has {_listed(classifier)}; the set has {_listed(annotated)})"
         )
     return _grouped(classifier, annotated, links)
 
@@ -110,7 +110,7 @@ def _links(
 def _find(name: str, names: Sequence[str], owner: str) -> list[int]:
     found = [i for i, other in enumerate(names) if _plain(other) == _plain(name)]
     if not found:
-        raise RegdataError(f"--map: the {owner} has no class {name}; it has {_listed(names)}")
+        raise RegdataError(f"`mapping=`: the {owner} has no class {name}; it has {_listed(names)}")
     return found
 
 

@@ -124,7 +124,7 @@ def channel_background(slide: Slide, channel: int, tissue: NDArray[np.bool_]) ->
         When the channel is constant or holds values that are no numbers.
     """
     name = slide.channels[channel]
-    mpp = slide.known_mpp("--if-mpp")
+    mpp = slide.known_mpp("if_mpp")
     longest = max(tissue.shape)
     downsample = max(1.0, max(slide.size) / longest)
     overview = slide.overview(downsample, (channel,))[0]

@@ -254,14 +254,14 @@ def _flat(one: Slide, shading: Shading | None) -> Slide:
 
 
 def _shading(one: Slide, tissue: Bools, field_um: float) -> Shading:
-    field = field_um / one.known_mpp("--if-mpp")
+    field = field_um / one.known_mpp("if_mpp")
     overview, mask = _overview(one, tissue)
     return Shading(fit_shading(overview, mask, field * overview.shape[1] / one.size[0]), field)
 
 
 def _overview(one: Slide, tissue: Bools) -> tuple[NDArray[np.float32], Bools]:
     """A channel at a coarse resolution, and the tissue in it."""
-    mpp = one.known_mpp("--if-mpp")
+    mpp = one.known_mpp("if_mpp")
     overview = one.overview(max(1.0, _COARSE_UM / mpp, max(one.size) / _LONGEST))[0]
     size = (overview.shape[1], overview.shape[0])
     mask = cv2.resize(tissue.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0

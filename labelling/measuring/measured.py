@@ -113,7 +113,7 @@ def measure(
     """
     out = _empty(len(cells), signals)
     blocks: dict[str, list[Block]] = {name: [] for name in out.curves}
-    mpp = he.known_mpp("--he-mpp") * step
+    mpp = he.known_mpp("he_mpp") * step
     width = ring_um / mpp
     blur = np.hypot(OPTICS_UM, error_um) / mpp
     done = 0

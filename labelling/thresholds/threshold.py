@@ -246,7 +246,7 @@ def _range(marker: Slide, tissue: NDArray[np.bool_]) -> tuple[float, float]:
     is stained that median is far below the noise of single pixels, which must not pile up at the
     end as if they were stained; nor at 0, where half of it would look like a class without spread.
     """
-    finest = max(1.0, 0.5 / marker.known_mpp("--if-mpp"))
+    finest = max(1.0, 0.5 / marker.known_mpp("if_mpp"))
     overview = marker.overview(max(finest, max(marker.size) / 4096))[0]
     overview = cv2.medianBlur(overview.astype(np.float32), 3)
     h, w = overview.shape

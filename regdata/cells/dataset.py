@@ -30,6 +30,7 @@ from regdata.cells.stream import Stream
 from regdata.cells.table import CellTable
 from regdata.errors import RegdataError
 from regdata.files import replacing
+from regdata.paths import StrPath
 
 _LARGE = ("contours", "pixels")
 """What uns/regdata holds besides the record."""
@@ -165,11 +166,12 @@ def _mark_group(group: h5py.Group) -> None:
 
 
 @contextmanager
-def write_dataset(path: Path, token_width: int) -> Iterator[DatasetWriter]:
+def write_dataset(path: StrPath, token_width: int) -> Iterator[DatasetWriter]:
     """Write a file of cells: append in the block, `finish` at its end.
 
     The file takes its name when the block ends well; a killed run leaves nothing there.
     """
+    path = Path(path)
     with replacing(path) as part, h5py.File(part, "w") as file:
         yield DatasetWriter(file, token_width)
 
@@ -199,7 +201,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def read_dataset(path: Path) -> CellDataset:
+def read_dataset(path: StrPath) -> CellDataset:
     """Read a file of cells.
 
     Raises
@@ -207,6 +209,7 @@ def read_dataset(path: Path) -> CellDataset:
     RegdataError
         When the file is missing or is not a regdata dataset.
     """
+    path = Path(path)
     with _open(path) as file:
         obs = read_elem(file["obs"])
         count = len(obs)
@@ -224,8 +227,9 @@ def _record(file: h5py.File) -> Record:
     return Record.from_dict({name: read_elem(group[name]) for name in group if name not in _LARGE})
 
 
-def iterate_cells(path: Path, portion: int = 8192) -> Iterator[tuple[CellTable, pd.DataFrame]]:
+def iterate_cells(path: StrPath, portion: int = 8192) -> Iterator[tuple[CellTable, pd.DataFrame]]:
     """The cells of a file and their rows of obs, in portions."""
+    path = Path(path)
     with _open(path) as file:
         obs = read_elem(file["obs"])
         for start in range(0, len(obs), portion):
@@ -263,8 +267,9 @@ def _read_rows(file: h5py.File, obs: pd.DataFrame, rows: slice, tokens: bool = T
     )
 
 
-def read_measured(path: Path) -> tuple[CellDataset, dict[str, NDArray[np.float32]]]:
+def read_measured(path: StrPath) -> tuple[CellDataset, dict[str, NDArray[np.float32]]]:
     """A file of cells without its tokens, and the intensity curves of its nuclei."""
+    path = Path(path)
     with _open(path) as file:
         obs = read_elem(file["obs"])
         cells = _read_rows(file, obs, slice(0, len(obs)), tokens=False)
@@ -279,14 +284,16 @@ def read_pixels(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
         return dict(read_elem(group["pixels"])) if "pixels" in group else {}
 
 
-def read_outlines(path: Path) -> CellTable:
+def read_outlines(path: StrPath) -> CellTable:
     """The cells of a file without their tokens."""
+    path = Path(path)
     with _open(path) as file:
         obs = read_elem(file["obs"])
         return _read_rows(file, obs, slice(0, len(obs)), tokens=False)
 
 
-def count_cells(path: Path) -> int:
+def count_cells(path: StrPath) -> int:
     """Number of cells in a file."""
+    path = Path(path)
     with _open(path) as file:
         return int(file["X"].shape[0])

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from regdata.cells.dataset import iterate_cells, label_index
 from regdata.cells.geojson import write_geojson
+from regdata.paths import StrPath
 
 
-def write_cells_geojson(path: Path, cells: Path, column: str, classes: Sequence[str]) -> None:
+def write_cells_geojson(path: StrPath, cells: StrPath, column: str, classes: Sequence[str]) -> None:
     """All cells of a file, coloured by a column of obs; see `write_geojson`.
 
     Parameters
@@ -20,6 +21,8 @@ def write_cells_geojson(path: Path, cells: Path, column: str, classes: Sequence[
     classes
         The names that occur in it, the grey one first.
     """
+    path = Path(path)
+    cells = Path(cells)
 
     def contours() -> Iterator[NDArray[np.float32]]:
         for table, _ in iterate_cells(cells):

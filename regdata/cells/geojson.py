@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
 from regdata.files import replacing
+from regdata.paths import StrPath
 
 _COLOURS = (
     (120, 120, 120),
@@ -72,7 +73,7 @@ def write_geojson(
         file.write("\n]}\n")
 
 
-def read_features(path: Path) -> list[dict[str, Any]]:
+def read_features(path: StrPath) -> list[dict[str, Any]]:
     """The features of a GeoJSON file that have a geometry.
 
     Parameters
@@ -91,6 +92,7 @@ def read_features(path: Path) -> list[dict[str, Any]]:
     RegdataError
         There is no such file, or it holds something else.
     """
+    path = Path(path)
     if not path.is_file():
         raise RegdataError(f"expected a GeoJSON file, but {path} does not exist or is a folder")
     try:

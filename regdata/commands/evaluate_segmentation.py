@@ -1,34 +1,48 @@
 """The command `regdata evaluate-segmentation`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from regdata.cells import MATCH_RADIUS_UM
-
-_PATH = click.Path(path_type=Path)
-
-
-@click.command("evaluate-segmentation")
-@click.argument("data", type=_PATH)
-@click.option("--model", type=_PATH, help="Network weights; built-in by default.")
-@click.option("--classifier", type=_PATH, help="Token classifier that names the nuclei.")
-@click.option("--own-classes", is_flag=True, help="Let the network's type branch name them.")
-@click.option(
-    "--mpp", type=click.FloatRange(0, min_open=True), default=0.25, show_default=True, help="µm/px."
+from regdata.commands.options import (
+    PATH,
+    Command,
+    classifier,
+    device,
+    exact,
+    he_mpp,
+    mapping,
+    model,
+    output,
+    overwrite,
+    own_classes,
+    radius_um,
 )
-@click.option(
-    "--map", "mapping", multiple=True, help="CLASS=SET_CLASS[,SET_CLASS], name or number."
+
+
+@click.command(
+    "evaluate-segmentation", cls=Command, renamed={"--mpp": "--he-mpp", "--radius": "--radius-um"}
 )
-@click.option(
-    "--radius", "radius_um", type=float, default=MATCH_RADIUS_UM, show_default=True, help="µm."
-)
+@click.argument("data", type=PATH)
+@model
+@classifier
+@own_classes
+@he_mpp("µm per pixel of the images.", default=0.25)
+@mapping
+@radius_um
 @click.option("--robustness", is_flag=True, help="Also with stain, blur, JPEG, size, turn changed.")
-@click.option("--exact", is_flag=True, help="Calculate in float32 throughout.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("-o", "--output", type=_PATH, help="Also write all scores, per image too, as JSON.")
+@exact
+@device
+@output("Also write all scores, per image too, as JSON.", required=False)
+@overwrite
 def evaluate_segmentation(
-    data: Path, mapping: tuple[str, ...], output: Path | None, **options: object
+    data: Path,
+    mapping: tuple[str, ...],
+    he_mpp: float,
+    output: Path | None,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Score a segmentation network on images whose nuclei were outlined by people.
 
@@ -40,8 +54,11 @@ def evaluate_segmentation(
     from regdata.eval import evaluate_segmentation as run
     from regdata.eval.pages import report_text
     from regdata.files import bar, write_json
+    from regdata.public import check_output
 
-    settings = SegmentationSettings(mapping=parse_mapping(mapping), **options)  # type: ignore[arg-type]
+    if output is not None:
+        check_output(output, overwrite)
+    settings = SegmentationSettings(mapping=parse_mapping(mapping), mpp=he_mpp, **options)
     with bar("evaluate") as progress:
         report = run(data, settings, progress)
     click.echo(report_text(report))

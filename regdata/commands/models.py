@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from regdata.commands.options import PATH, as_options
 from regdata.errors import RegdataError
 
 
@@ -19,12 +20,12 @@ def models(context: click.Context, as_json: bool) -> None:
     from regdata.segmenting import models_dict, models_text
 
     built_in = describe()
-    as_text = json.dumps(models_dict(built_in), indent=2) if as_json else models_text(built_in)
-    click.echo(as_text)
+    text = json.dumps(models_dict(built_in), indent=2) if as_json else models_text(built_in)
+    click.echo(as_options(text))
 
 
 @models.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def show(file: Path | None, as_json: bool) -> None:
     """Say what FILE is: a network, a token classifier or encoder weights.
@@ -37,7 +38,8 @@ def show(file: Path | None, as_json: bool) -> None:
 
     built_in = file is None or (str(file) == "default" and not file.exists())
     found = describe(None if built_in else file)
-    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else description_text(found))
+    text = json.dumps(found.to_dict(), indent=2) if as_json else description_text(found)
+    click.echo(as_options(text))
     if built_in and not as_json:
         click.echo("\n" + default_weights().with_name("default.md").read_text(encoding="utf-8"))
     if found.problem:

@@ -4,24 +4,23 @@ from pathlib import Path
 
 import click
 
-from regdata.commands.warp import check_output
+from regdata.commands.options import PATH, UM, he_mpp, output, overwrite
 from regdata.errors import RegdataError
-
-_PATH = click.Path(path_type=Path)
-_MPP = click.FloatRange(0, min_open=True)
 
 
 @click.command("export-transform")
-@click.argument("transform", type=_PATH)
-@click.option("-o", "--output", required=True, type=_PATH, help="The .tfm, .txt or .h5 to write.")
-@click.option("--spacing-um", type=_MPP, default=4.0, show_default=True, help="Of the field.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@click.argument("transform", type=PATH)
+@output("The .tfm, .txt or .h5 to write.")
+@click.option("--spacing-um", type=UM, default=4.0, show_default=True, help="Of the field.")
+@overwrite
 def export_transform(transform: Path, output: Path, spacing_um: float, overwrite: bool) -> None:
     """Write a transform for ITK, SimpleITK, elastix and 3D Slicer.
 
     Units are µm, and an image's first pixel lies half a pixel inside its corner; docs/transform.md
     says how to set that.
     """
+    from regdata.public import check_output
+
     check_output(output, overwrite, transform)
     from regdata.transforms import load_transform, read_about, write_itk
 
@@ -39,8 +38,8 @@ def export_transform(transform: Path, output: Path, spacing_um: float, overwrite
 
 
 @click.command("import-transform")
-@click.argument("source", type=_PATH, required=False)
-@click.option("--landmarks", nargs=2, type=_PATH, help="Two CSV of points, H&E and IF, instead.")
+@click.argument("source", type=PATH, required=False)
+@click.option("--landmarks", nargs=2, type=PATH, help="Two CSV of points, H&E and IF, instead.")
 @click.option(
     "--kind",
     type=click.Choice(["similarity", "affine"]),
@@ -48,10 +47,10 @@ def export_transform(transform: Path, output: Path, spacing_um: float, overwrite
     show_default=True,
     help="What is fitted to landmarks.",
 )
-@click.option("-o", "--output", required=True, type=_PATH, help="The transform (.h5) to write.")
-@click.option("--he-mpp", type=_MPP, help="µm per pixel of the H&E.")
-@click.option("--if-mpp", type=_MPP, help="µm per pixel of the IF.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@output("The transform (.h5) to write.")
+@he_mpp("µm per pixel of the H&E.")
+@click.option("--if-mpp", type=UM, help="µm per pixel of the IF.")
+@overwrite
 def import_transform(
     source: Path | None,
     landmarks: tuple[Path, Path] | None,
@@ -68,6 +67,8 @@ def import_transform(
     """
     if (source is None) == (landmarks is None):
         raise RegdataError("expected a transform of ITK or --landmarks HE IF, one of the two")
+    from regdata.public import check_output
+
     check_output(output, overwrite, *(landmarks or ()), *((source,) if source else ()))
     from regdata.transforms import fit_landmarks, read_itk, read_landmarks, save_transform
 

@@ -6,34 +6,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regdata.commands.options import PATH, UM, Command, he_mpp, if_mpp, output, overwrite
 from regdata.errors import RegdataError
 
 if TYPE_CHECKING:
     from regdata.transforms import PixelMap
 
-_PATH = click.Path(path_type=Path)
-_MPP = click.FloatRange(0, min_open=True)
 _FORMATS = (".tif", ".tiff", ".zarr")
 
 
-@click.command()
-@click.option("--he", required=True, type=_PATH, help="H&E slide, whose frame is taken.")
-@click.option("--if", "if_", required=True, type=_PATH, help="Slide to bring into that frame.")
-@click.option("--transform", required=True, type=_PATH, help="File of regdata register.")
-@click.option(
-    "-o", "--output", required=True, type=_PATH, help="The .ome.tif or .ome.zarr to write."
-)
-@click.option("--mpp", type=_MPP, help="µm per pixel to write; those of the H&E by default.")
+@click.command(cls=Command, renamed={"--mpp": "--output-mpp"})
+@click.option("--he", required=True, type=PATH, help="H&E slide, whose frame is taken.")
+@click.option("--if", "if_", required=True, type=PATH, help="Slide to bring into that frame.")
+@click.option("--transform", required=True, type=PATH, help="File of regdata register.")
+@output("The .ome.tif or .ome.zarr to write.")
+@click.option("--output-mpp", type=UM, help="µm per pixel to write; those of the H&E by default.")
 @click.option("--channel", "channels", multiple=True, help="Name or index; all by default.")
-@click.option("--he-mpp", type=_MPP, help="µm per pixel of the H&E, if the file does not say.")
-@click.option("--if-mpp", type=_MPP, help="µm per pixel of the IF, if the file does not say.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@he_mpp()
+@if_mpp
+@overwrite
 def warp(
     he: Path,
     if_: Path,
     transform: Path,
     output: Path,
-    mpp: float | None,
+    output_mpp: float | None,
     channels: tuple[str, ...],
     he_mpp: float | None,
     if_mpp: float | None,
@@ -42,6 +39,8 @@ def warp(
     """Write the IF slide in the frame of the H&E slide as a pyramid for any viewer."""
     if output.suffix.lower() not in _FORMATS:
         raise RegdataError(f"{output}: expected a name that ends in .ome.tif or .ome.zarr")
+    from regdata.public import check_output
+
     check_output(output, overwrite, he, if_, transform)
     from regdata.files import bar
     from regdata.slides import find_channel, open_slide
@@ -49,22 +48,22 @@ def warp(
 
     he_to_if = load_transform(transform)
     he_slide, if_slide = open_slide(he).with_mpp(he_mpp), open_slide(if_).with_mpp(if_mpp)
-    he_slide.known_mpp("--he-mpp")
-    if_slide.known_mpp("--if-mpp")
+    he_slide.known_mpp("he_mpp")
+    if_slide.known_mpp("if_mpp")
     wanted = list(dict.fromkeys(find_channel(if_slide.channels, name) for name in channels)) or None
-    seen = warped(if_slide, he_slide, he_to_if, mpp)
+    seen = warped(if_slide, he_slide, he_to_if, output_mpp)
     with bar("warp") as progress:
         width, height = write_warped(output, seen, wanted, progress)
     count = len(wanted or if_slide.channels)
-    written = f"{width} x {height} pixels at {mpp or he_slide.mpp:g} µm, {count} channels"
+    written = f"{width} x {height} pixels at {output_mpp or he_slide.mpp:g} µm, {count} channels"
     click.echo(f"{output}: {written}")
 
 
 def _options(command: Callable[..., None]) -> Callable[..., Any]:
     """What both commands on coordinates take."""
     options = (
-        click.option("--transform", required=True, type=_PATH, help="File of regdata register."),
-        click.option("-o", "--output", required=True, type=_PATH, help="The file to write."),
+        click.option("--transform", required=True, type=PATH, help="File of regdata register."),
+        output("The file to write."),
         click.option(
             "--from",
             "origin",
@@ -72,9 +71,9 @@ def _options(command: Callable[..., None]) -> Callable[..., Any]:
             type=click.Choice(["he", "if"]),
             help="Slide the coordinates are of; they are written for the other one.",
         ),
-        click.option("--he-mpp", type=_MPP, help="Of the H&E, µm; as registered by default."),
-        click.option("--if-mpp", type=_MPP, help="Of the IF, µm; as registered by default."),
-        click.option("--overwrite", is_flag=True, help="Replace an existing file."),
+        he_mpp("µm per pixel of the H&E; as registered by default."),
+        click.option("--if-mpp", type=UM, help="µm per pixel of the IF; as registered by default."),
+        overwrite,
     )
     for option in reversed(options):
         command = option(command)
@@ -82,13 +81,15 @@ def _options(command: Callable[..., None]) -> Callable[..., Any]:
 
 
 @click.command("warp-points")
-@click.argument("points", type=_PATH)
+@click.argument("points", type=PATH)
 @_options
 def warp_points(points: Path, output: Path, overwrite: bool, **choices: Any) -> None:
     """Map points of one slide to the other.
 
     POINTS is a CSV file with columns x and y, full-resolution pixels; other columns are kept.
     """
+    from regdata.public import check_output
+
     check_output(output, overwrite, points, choices["transform"])
     from regdata.transforms import warp_points as run
 
@@ -97,7 +98,7 @@ def warp_points(points: Path, output: Path, overwrite: bool, **choices: Any) -> 
 
 
 @click.command("warp-geojson")
-@click.argument("geojson", type=_PATH)
+@click.argument("geojson", type=PATH)
 @_options
 def warp_geojson(geojson: Path, output: Path, overwrite: bool, **choices: Any) -> None:
     """Map outlines and points of one slide to the other.
@@ -105,6 +106,8 @@ def warp_geojson(geojson: Path, output: Path, overwrite: bool, **choices: Any) -
     GEOJSON is a file as QuPath exports it (full-resolution pixels), plain or gzipped; whatever
     it says besides coordinates is kept. The output is gzipped if its name ends in .gz.
     """
+    from regdata.public import check_output
+
     check_output(output, overwrite, geojson, choices["transform"])
     from regdata.transforms import warp_geojson as run
 
@@ -134,13 +137,3 @@ def _known(given: float | None, stored: object, slide: str, transform: Path) -> 
         f"{transform} does not say the pixel size of the {slide} slide; "
         f"pass {option} (µm per pixel)"
     )
-
-
-def check_output(output: Path, overwrite: bool, *inputs: Path) -> None:
-    """Refuse an output that is an input, a folder, or there already and not to be replaced."""
-    if any(output.resolve() == path.resolve() for path in inputs):
-        raise RegdataError(f"{output} is also an input; choose another name for the output")
-    if output.is_dir() and output.suffix.lower() != ".zarr":
-        raise RegdataError(f"{output} is a folder; expected the name of a file to write")
-    if output.exists() and not overwrite:
-        raise RegdataError(f"{output} exists; pass --overwrite to replace it")

@@ -1,3 +1,3 @@
-from .run import ExportOptions, export_cells
+from .run import ExportOptions, ExportSummary, export_cells
 
-__all__ = ["ExportOptions", "export_cells"]
+__all__ = ["ExportOptions", "ExportSummary", "export_cells"]

@@ -30,7 +30,7 @@ def refuse(path: Path, overwrite: bool, folder: bool) -> None:
     if not path.exists():
         return
     if not overwrite:
-        raise RegdataError(f"{path} exists; pass --overwrite to replace it")
+        raise RegdataError(f"{path} exists; pass `overwrite=True` to replace it")
     if path.is_dir() and not (folder and _is_export(path)):
         raise RegdataError(
             f"{path} is a folder that no such export made; remove it yourself or choose "
@@ -94,6 +94,6 @@ def optional(module: str, extra: str) -> Any:
         return import_module(module)
     except ImportError:
         raise RegdataError(
-            f"--format {extra} needs {module.partition('.')[0]}, which is not installed: "
+            f"`format={extra!r}` needs {module.partition('.')[0]}, which is not installed: "
             f'pip install "regdata[{extra}]"'
         ) from None

@@ -54,7 +54,7 @@ class ExportOptions:
         Whether parquet holds the tokens.
     test_share
         About this share of the nuclei goes to `test/`, by whole patients or slides.
-    tissue
+    tissue_type
         What PanNuke's types.npy says.
     overwrite
         Whether an export at `output` is replaced.
@@ -70,7 +70,7 @@ class ExportOptions:
     keep_unknown: bool = False
     tokens: bool = False
     test_share: float = 0.2
-    tissue: str = "unknown"
+    tissue_type: str = "unknown"
     overwrite: bool = False
 
     def check(self) -> None:
@@ -87,8 +87,8 @@ class ExportOptions:
         endings = _SUFFIXES.get(self.format, (".json",) if whole else ())
         if endings and not self.output.name.endswith(endings):
             raise RegdataError(
-                f"expected a name that ends in {' or '.join(endings)} for --format {self.format}"
-                f"{' without --crop' if whole else ''}, got {self.output}"
+                f"expected a name that ends in {' or '.join(endings)} for `format={self.format!r}`"
+                f"{' without `crop=`' if whole else ''}, got {self.output}"
             )
         if (self.crop or _CROP) < 32 or not 0 < self.crop_mpp < 100:
             raise RegdataError(
@@ -98,9 +98,9 @@ class ExportOptions:
         if not 0 <= self.test_share < 1:
             raise RegdataError(f"expected a test share from 0, below 1, got {self.test_share}")
         if self.crop and self.format not in _TRAINING:
-            raise RegdataError(f"--crop belongs to {', '.join(_TRAINING)}, not to {self.format}")
+            raise RegdataError(f"`crop=` belongs to {', '.join(_TRAINING)}, not to {self.format}")
         if self.tokens and self.format != "parquet":
-            raise RegdataError(f"--tokens belongs to --format parquet, not to {self.format}")
+            raise RegdataError(f"`tokens=True` belongs to `format='parquet'`, not to {self.format}")
 
     @property
     def crops(self) -> bool:
@@ -190,7 +190,7 @@ def _export_crops(
 
 def _write_crops(folder: Path, plan: CropPlan, options: ExportOptions, progress: Progress) -> None:
     if options.format == "pannuke":
-        write_pannuke(folder, plan, options.tissue, progress)
+        write_pannuke(folder, plan, options.tissue_type, progress)
     elif options.format == "cellvit":
         write_cellvit(folder, plan, progress)
     else:

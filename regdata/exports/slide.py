@@ -40,7 +40,8 @@ class RecordedSlide:
         """
         if not self.mpp:
             raise RegdataError(
-                f"{cells} does not say the pixel size of its H&E slide; make it again with --he-mpp"
+                f"{cells} does not say the pixel size of its H&E slide; make it again "
+                "with `he_mpp=`"
             )
         return self.mpp
 
@@ -54,12 +55,12 @@ class RecordedSlide:
         """
         path = self._image(name) if (self.path / "images").is_dir() else self.path
         if not path.exists():
-            raise RegdataError(f"the H&E slide {path} is not there; pass --he PATH")
+            raise RegdataError(f"the H&E slide {path} is not there; pass `he=PATH`")
         slide = open_slide(path)
         if self.size is not None and slide.size != self.size:
             raise RegdataError(
                 f"{path} is {slide.size[0]} x {slide.size[1]} pixels, the cells were found on a "
-                f"slide of {self.size[0]} x {self.size[1]}; pass --he with that slide"
+                f"slide of {self.size[0]} x {self.size[1]}; pass `he=` with that slide"
             )
         return slide
 

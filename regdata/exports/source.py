@@ -82,7 +82,7 @@ class Source:
         if len(self.slides) > 1:
             raise RegdataError(
                 f"{self.path} has cells of {len(self.slides)} slides, {form} holds one: "
-                f"pass --slide NAME ({_some(self.slides)})"
+                f"pass `slide=NAME` ({_some(self.slides)})"
             )
         return self.slides[0]
 
@@ -119,7 +119,7 @@ def open_source(path: Path, keep_unknown: bool, slide: str | None = None) -> Sou
         raise RegdataError(f"{path} has no slide {slide}; it has {_some(sorted(set(slides)))}")
     labels[(slides != slide) & (slide is not None)] = -1
     if not (labels >= 0).any():
-        hint = "" if keep_unknown else "; --keep-unknown takes those of unknown label, too"
+        hint = "" if keep_unknown else "; `keep_unknown=True` takes those of unknown label, too"
         raise RegdataError(f"{path} has no cells to export{hint}")
     present = tuple(sorted(set(slides[labels >= 0].tolist())))
     number = label_index(slides, present)

@@ -96,11 +96,13 @@ class RunDirectory:
     def check_output(self, output: Path, overwrite: bool) -> None:
         """Refuse to replace a file that these very inputs and options did not make."""
         if output.is_dir():
-            raise RegdataError(f"{output} is a folder; -o takes the name of the .h5 to write")
+            raise RegdataError(
+                f"{output} is a folder; `output=` takes the name of the .h5 to write"
+            )
         if output.exists() and not (self.published(output) or overwrite):
             raise RegdataError(
                 f"{output} exists and was made from other inputs or options; "
-                "pass --overwrite to replace it, or another -o"
+                "pass `overwrite=True` to replace it, or another `output=`"
             )
 
     def publish(self, result: Path, output: Path) -> None:

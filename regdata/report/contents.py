@@ -116,7 +116,7 @@ class Build:
     @property
     def mpp(self) -> float:
         """µm per level-0 pixel of the H&E."""
-        return self.aligned.he.known_mpp("--he-mpp")
+        return self.aligned.he.known_mpp("he_mpp")
 
     @property
     def xy_um(self) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ class Aligned:
         """Threshold of a marker over a region, (h, w) at `step`; `corner` in level-0 pixels."""
         if name not in self.thresholds:
             return np.zeros(size[::-1], np.float32)
-        mpp = self.he.known_mpp("--he-mpp")
+        mpp = self.he.known_mpp("he_mpp")
         return self.thresholds[name].over(np.array(corner) * mpp, size, mpp * self.step)
 
 

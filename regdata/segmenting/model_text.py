@@ -47,8 +47,8 @@ def models_text(built_in: Description) -> str:
     encoders = [(w.name, f"{w.stored}; for {', '.join(w.networks)}; {w.licence}") for w in ENCODERS]
     sections = (
         ("Built in", _rows(_built_in(built_in))),
-        ("Networks that can be loaded: --model FILE", _networks()),
-        (f"Token classifiers that can be loaded, for {HEADS_OF}: --classifier FILE", _rows(heads)),
+        ("Networks that can be loaded: `model=FILE`", _networks()),
+        (f"Token classifiers that can be loaded, for {HEADS_OF}: `classifier=FILE`", _rows(heads)),
         ("Encoders alone, to start a training of a network", _paragraphs(encoders)),
         ("Weights are not downloaded. Where they are", _paragraphs(WEIGHTS)),
     )
@@ -110,7 +110,7 @@ def _networks() -> str:
 def _network(about: NetworkFacts) -> list[Row]:
     config, patch = about.config, about.config.encoder.patch
     rows: list[Row] = [
-        ("is", f"the network {config.name}{'' if about.problem else ' (use it as --model)'}"),
+        ("is", f"the network {config.name}{'' if about.problem else ' (use it as `model=`)'}"),
         ("entries", "see the error below" if about.problem else "complete"),
         ("parameters", f"{about.parameters:,}"),
         ("encoder", about.encoder),
@@ -128,7 +128,7 @@ def _network(about: NetworkFacts) -> list[Row]:
 def _classifier(info: ClassifierInfo) -> list[Row]:
     file = f"sha256 {info.model_sha256[:12]}..." if info.model_sha256 else "it does not say which"
     return [
-        ("is", "a token classifier (use it as --classifier)"),
+        ("is", "a token classifier (use it as `classifier=`)"),
         ("entries", "complete"),
         ("classes", ", ".join(info.classes)),
         ("tokens", f"{info.token_width} wide, of {info.model_name} ({file})"),

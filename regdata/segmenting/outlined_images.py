@@ -15,11 +15,12 @@ from regdata.eval import class_names, detect_at
 from regdata.eval.metrics import match_points
 from regdata.files import Progress, silent
 from regdata.names import UNKNOWN
+from regdata.paths import StrPath
 
 
 def label_images(
-    folder: Path,
-    output: Path,
+    folder: StrPath,
+    output: StrPath,
     model: Model,
     mpp: float = 0.25,
     progress: Progress = silent,
@@ -49,6 +50,8 @@ def label_images(
     RegdataError
         Something is missing or damaged, or no image has classes.
     """
+    folder = Path(folder)
+    output = Path(output)
     images = find_annotated(folder)
     kinds = [load_nuclei(path).kinds for path in images]  # all are readable before work begins
     count = max((int(k.max(initial=0)) for k in kinds if k is not None), default=0)

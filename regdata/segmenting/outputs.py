@@ -42,7 +42,7 @@ def describe(run: Segmentation, model: Model, classifier: Classifier | None, key
         pen=np.array([tile.quality.pen for tile in run.tiles], np.float32),
         skipped=np.array([tile.skipped for tile in run.tiles], np.bool_),
     )
-    mpp = slide.known_mpp("--mpp")
+    mpp = slide.known_mpp("he_mpp")
     return Record(
         key=key,
         model=model.describe(),
@@ -60,7 +60,7 @@ def write_cellvit_files(slide: Slide, cells: Path) -> None:
     grid = read_record(cells).grid
     if grid is None:
         raise RegdataError(f"{cells} does not say how its slide was cut; segment it again")
-    mpp = slide.known_mpp("--mpp")
+    mpp = slide.known_mpp("he_mpp")
     facts = SlideFacts(slide.size, mpp, grid.mpp, None, grid.tile, grid.overlap)
     write_reference_files(cells, cells.with_suffix(""), facts, kinds_of(cells))
 

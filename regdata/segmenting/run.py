@@ -11,6 +11,7 @@ from regdata.cellvit.networks import Classifier, Model, apply_classifier, choose
 from regdata.cellvit.tiles import Journal, Resources, Segmentation, SegmentSettings
 from regdata.errors import RegdataError
 from regdata.files import counter, file_identity
+from regdata.paths import StrPath, paths_of
 from regdata.segmenting.inputs import tissue_mask
 from regdata.segmenting.nuclei import nuclei_key
 from regdata.segmenting.outputs import describe, kinds_of, quality_columns, write_cellvit_files
@@ -74,7 +75,7 @@ class SegmentSummary:
 
 
 def segment_slides(
-    slides: Sequence[Path], outputs: Sequence[Path], model: Model, options: SegmentOptions
+    slides: Sequence[StrPath], outputs: Sequence[StrPath], model: Model, options: SegmentOptions
 ) -> Iterator[SegmentSummary | RegdataError]:
     """Segment slides one after the other; an error of one does not keep the others.
 
@@ -89,7 +90,7 @@ def segment_slides(
         Of each slide, in order.
     """
     classifier = choose_classifier(model, options.classifier, options.own_classes)
-    for slide, output in zip(slides, outputs, strict=True):
+    for slide, output in zip(paths_of(slides), paths_of(outputs), strict=True):
         try:
             yield segment_slide(slide, output, model, classifier, options)
         except RegdataError as error:
@@ -112,7 +113,7 @@ def segment_slide(
     """
     options = options or SegmentOptions()
     slide = open_slide(path).with_mpp(options.mpp)
-    slide.known_mpp("--mpp")
+    slide.known_mpp("he_mpp")
     key = nuclei_key(
         file_identity(path), slide.mpp, model, classifier, options.tissue, options.settings
     )
@@ -164,12 +165,13 @@ def _is_finished(output: Path, key: str, options: SegmentOptions) -> bool:
         return False
     if not options.resume:
         raise RegdataError(
-            f"{output} exists; pass --overwrite to replace it or --resume to keep what is finished"
+            f"{output} exists; pass `overwrite=True` to replace it or `resume=True` to keep "
+            "what is finished"
         )
     if read_record(output).key != key:
         raise RegdataError(
-            f"{output} was made from another slide or with other options; pass --overwrite to "
-            "replace it, or another -o"
+            f"{output} was made from another slide or with other options; pass `overwrite=True` to "
+            "replace it, or another `output=`"
         )
     return True
 
@@ -183,8 +185,8 @@ def _journal(
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not (options.resume or options.overwrite):
         raise RegdataError(
-            f"{output} has an unfinished run; pass --resume to go on with it or --overwrite to "
-            "start anew"
+            f"{output} has an unfinished run; pass `resume=True` to go on with it or "
+            "`overwrite=True` to start anew"
         )
     start = Journal.create if options.overwrite else Journal.open
     with start(path, key, token_width) as journal:

@@ -81,7 +81,7 @@ def find_dapi(channels: Sequence[str], wanted: str | None = None) -> int:
             if pattern.search(name):
                 return index
     raise RegdataError(
-        f"no channel is called DAPI, Hoechst or DNA; pass --dapi NAME, one of {_list(channels)}"
+        f"no channel is called DAPI, Hoechst or DNA; pass `dapi=NAME`, one of {_list(channels)}"
     )
 
 

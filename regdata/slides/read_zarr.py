@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 from regdata.slides.mpp import believable_mpp, um_per_unit
 from regdata.slides.pixels import channel_names, working_dtype
 from regdata.slides.slide import Box, Slide
@@ -21,8 +22,9 @@ _MARKERS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError)
 
 
-def is_zarr(path: Path) -> bool:
+def is_zarr(path: StrPath) -> bool:
     """Whether a folder is a Zarr store."""
+    path = Path(path)
     return any((path / marker).exists() for marker in _MARKERS)
 
 

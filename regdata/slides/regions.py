@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regdata.cells import read_features
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 from regdata.slides.slide import Box
 
 Ring = NDArray[np.float64]
@@ -26,7 +27,7 @@ _RIM = 4  # pixels around the mask
 _SHIFT = 8  # binary digits after the point of coordinates that are drawn
 
 
-def read_polygons(path: Path) -> list[Polygon]:
+def read_polygons(path: StrPath) -> list[Polygon]:
     """The polygons of a GeoJSON file; points and lines in it are left out.
 
     Parameters
@@ -45,6 +46,7 @@ def read_polygons(path: Path) -> list[Polygon]:
     RegdataError
         The file is no GeoJSON, has no polygon, or a polygon has no area to speak of.
     """
+    path = Path(path)
     geometries = [g for feature in read_features(path) for g in _flat(feature["geometry"], path)]
     kinds = [str(geometry.get("type")) for geometry in geometries]
     polygons = [

@@ -88,11 +88,11 @@ class Slide:
         """Level-0 pixels per pixel of each level."""
         return tuple(_downsample(self.size, size) for size in self.sizes)
 
-    def known_mpp(self, option: str) -> float:
-        """Its mpp, or an error that names the command-line option that gives it."""
+    def known_mpp(self, argument: str = "mpp") -> float:
+        """Its mpp, or an error that names the argument that gives it."""
         if self.mpp is None:
             raise RegdataError(
-                f"{self.path} does not say its pixel size; pass {option} (µm per pixel)"
+                f"{self.path} does not say its pixel size; pass `{argument}=` (µm per pixel)"
             )
         return self.mpp
 

@@ -26,7 +26,7 @@ _TWO_HUMPS = 0.75  # share of variance between the classes; a flat histogram has
 
 def he_tissue(he: Slide) -> Bools:
     """Tissue of an H&E slide, (h, w) over the whole slide; see `stained_tissue`."""
-    downsample, mpp = _coarse(he, "--he-mpp")
+    downsample, mpp = _coarse(he, "he_mpp")
     rgb = he.overview(downsample).transpose(1, 2, 0)
     return stained_tissue(np.ascontiguousarray(rgb), mpp)
 
@@ -41,7 +41,7 @@ def if_tissue(if_: Slide, dapi: int) -> Bools:
     dapi
         Index of its nuclear channel.
     """
-    downsample, mpp = _coarse(if_, "--if-mpp")
+    downsample, mpp = _coarse(if_, "if_mpp")
     return nuclear_tissue(if_.overview(downsample, (dapi,))[0], mpp)
 
 
@@ -118,9 +118,9 @@ def _split(values: NDArray[np.float32]) -> tuple[float, float]:
     return float(edges[last + 1]), separation
 
 
-def _coarse(slide: Slide, option: str) -> tuple[float, float]:
+def _coarse(slide: Slide, argument: str) -> tuple[float, float]:
     """Downsampling of a mask's pixels, and their µm."""
-    mpp = slide.known_mpp(option)
+    mpp = slide.known_mpp(argument)
     downsample = max(1.0, _MASK_UM / mpp, max(slide.size) / _LONGEST)
     return downsample, downsample * mpp
 

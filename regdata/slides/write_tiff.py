@@ -15,6 +15,7 @@ from tifffile import TiffWriter
 
 from regdata.errors import RegdataError
 from regdata.files import replacing
+from regdata.paths import StrPath
 
 _TILE = 256
 _SMALLEST = 512  # a level this small is not halved again
@@ -61,7 +62,7 @@ class Layout:
 
 
 def write_ome_tiff(
-    path: Path,
+    path: StrPath,
     image: NDArray[Any],
     mpp: float | None,
     channels: Sequence[str] | None = None,
@@ -91,6 +92,7 @@ def write_ome_tiff(
     RegdataError
         When the shape of the image and the names do not fit each other, or writing fails.
     """
+    path = Path(path)
     _check(path, image, channels, jpeg)
     rgb = channels is None
     planes = [image] if rgb else list(image)
@@ -101,7 +103,7 @@ def write_ome_tiff(
 
 
 def stream_ome_tiff(
-    path: Path,
+    path: StrPath,
     layout: Layout,
     strips: Iterable[NDArray[Any]],
     pyramid: bool = True,
@@ -129,6 +131,7 @@ def stream_ome_tiff(
     RegdataError
         Writing fails.
     """
+    path = Path(path)
     sizes = layout.levels if pyramid else [layout.size]
     big = math.prod(layout.shape(layout.size)) * layout.dtype.itemsize > _CLASSIC
     options = _options(layout, jpeg)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 from regdata.slides.pixels import RGB
 from regdata.slides.read_zarr import is_zarr
 from regdata.slides.write_tiff import Layout, half
@@ -24,7 +25,7 @@ _BLOCK = 4 * _CHUNK  # pixels a side averaged at once
 _RGB_COLOURS = ("FF0000", "00FF00", "0000FF")
 
 
-def stream_ome_zarr(path: Path, layout: Layout, strips: Iterable[NDArray[Any]]) -> None:
+def stream_ome_zarr(path: StrPath, layout: Layout, strips: Iterable[NDArray[Any]]) -> None:
     """Write an OME-Zarr from strips; memory is bounded by a few of them.
 
     Parameters
@@ -41,6 +42,7 @@ def stream_ome_zarr(path: Path, layout: Layout, strips: Iterable[NDArray[Any]]) 
     RegdataError
         Writing fails, or something else than an OME-Zarr stands there.
     """
+    path = Path(path)
     import zarr
 
     names = RGB if layout.channels is None else layout.channels

@@ -1,5 +1,6 @@
 """The demo: a simulated restained section with known truth, through the whole chain."""
 
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from regdata.errors import RegdataError
 from regdata.eval import evaluate_classifier
 from regdata.eval.metrics import agreement
 from regdata.files import bar, read_json, replacing, stage_key, write_json
+from regdata.paths import StrPath
 from regdata.report import write_png
 from regdata.simulate import KINDS, Restained, RestainSettings, Tissue, render_tissue, restain
 from regdata.slides import write_ome_tiff
@@ -24,6 +26,16 @@ from regdata.transforms import Transform
 _MPP = 0.25
 _TEST = 1024  # pixels a side of a test image
 _NAMES = {"he.ome.tif", "if.ome.tif", "demo.json"}
+_WRITTEN = (
+    "*.ome.tif",
+    "truth.npz",
+    "test",
+    "qc",
+    "lymphocytes.*",
+    "classifier.pt",
+    "summary.*",
+    "demo.json",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,13 @@ class DemoTruth:
     in_if_um: NDArray[np.float64]
 
 
-def run_demo(folder: Path, size: int = 4096, seed: int = 1, device: str = "auto") -> Path:
+def run_demo(
+    folder: StrPath,
+    size: int = 4096,
+    seed: int = 1,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> Path:
     """Simulate, build, train, evaluate, and write `summary.html`; returns its path.
 
     Parameters
@@ -57,12 +75,17 @@ def run_demo(folder: Path, size: int = 4096, seed: int = 1, device: str = "auto"
         Empty or new; a rerun with the same size and seed goes on where it stopped.
     size
         Side of the section in pixels at 0.25 µm.
+    overwrite
+        Replace a demo of another size or seed.
 
     Raises
     ------
     RegdataError
         The folder holds something else.
     """
+    folder = Path(folder)
+    if overwrite:
+        _clear(folder)
     truth = prepare(folder, size, seed)
     output = folder / "lymphocytes.h5"
     summary = build(
@@ -95,6 +118,15 @@ def run_demo(folder: Path, size: int = 4096, seed: int = 1, device: str = "auto"
     return write_page(folder, facts)
 
 
+def _clear(folder: Path) -> None:
+    """Remove a demo from its folder; what is not of a demo stays."""
+    if not (folder / "demo.json").exists():
+        return
+    for name in _WRITTEN:
+        for path in folder.glob(name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def prepare(folder: Path, size: int, seed: int) -> DemoTruth:
     """Write the slides, the truth and the test images, unless they are there."""
     key = stage_key(size=size, seed=seed, version=1)
@@ -104,7 +136,7 @@ def prepare(folder: Path, size: int, seed: int) -> DemoTruth:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RegdataError(
             f"{folder} is not empty and holds no demo of size {size} and seed {seed}; "
-            "name a new folder"
+            "name a new folder, or pass `overwrite=True` to replace a demo"
         )
     with bar("simulate") as progress:
         (folder / "test/images").mkdir(parents=True)

@@ -34,6 +34,7 @@ from regdata.eval.metrics import (
     score,
 )
 from regdata.files import Progress, silent
+from regdata.paths import StrPath
 from regdata.studies.validation_legacy import Classified, legacy_scores
 from regdata.train.tokens import FitSettings, Split, TrainingCells, fit_classifier, train_classifier
 
@@ -100,11 +101,11 @@ class Validation:
 
 
 def validate(
-    datasets: Sequence[Path],
+    datasets: Sequence[StrPath],
     training: AnnotatedSet | None,
     test: AnnotatedSet,
     mapping: dict[str, str] | None = None,
-    model_path: Path | None = None,
+    model_path: StrPath | None = None,
     device: str = "auto",
     conventions: Conventions | None = None,
     progress: Progress = silent,
@@ -125,6 +126,7 @@ def validate(
         The files are of another network, classes have no partner, or there is too little to train
         on.
     """
+    model_path = None if model_path is None else Path(model_path)
     how = conventions or Conventions(resample="slide")
     model = load_model(model_path, device)
     with TemporaryDirectory() as folder:

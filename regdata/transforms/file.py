@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
 from regdata.files import replacing
+from regdata.paths import StrPath
 from regdata.transforms.steps import Step, step_from_dict, step_to_dict
 from regdata.transforms.transform import Transform
 
@@ -29,7 +30,7 @@ _CHUNK = 512  # control points a side
 
 
 def save_transform(
-    path: Path, transform: Transform, about: Mapping[str, str | float | int] | None = None
+    path: StrPath, transform: Transform, about: Mapping[str, str | float | int] | None = None
 ) -> None:
     """Write a transform; what is read back is equal to the last bit.
 
@@ -42,6 +43,7 @@ def save_transform(
     about
         What `read_about` gives back. Names may not hold "/".
     """
+    path = Path(path)
     for name in about or {}:
         if not name or "/" in name or name == ".":
             raise RegdataError(f"expected names without / for what is known, came {name!r}")
@@ -56,7 +58,7 @@ def save_transform(
             kept[name] = value
 
 
-def load_transform(path: Path) -> Transform:
+def load_transform(path: StrPath) -> Transform:
     """Read a transform that `save_transform` wrote.
 
     Raises
@@ -64,11 +66,12 @@ def load_transform(path: Path) -> Transform:
     RegdataError
         When the file is missing, damaged, not of this kind, or of a newer regdata.
     """
+    path = Path(path)
     with _open(path) as file:
         return Transform(tuple(_read_step(file[f"steps/{i}"]) for i in range(_count(file))))
 
 
-def read_about(path: Path) -> dict[str, str | float | int]:
+def read_about(path: StrPath) -> dict[str, str | float | int]:
     """What a file of a transform says of how it was made.
 
     Raises
@@ -76,6 +79,7 @@ def read_about(path: Path) -> dict[str, str | float | int]:
     RegdataError
         As `load_transform`.
     """
+    path = Path(path)
     with _open(path) as file:
         return {name: _plain(item) for name, item in file["about"].items()}
 

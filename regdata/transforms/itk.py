@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from regdata.errors import RegdataError
 from regdata.files import replacing
+from regdata.paths import StrPath
 from regdata.transforms.displacement import Displacement
 from regdata.transforms.steps import Affine, Matrix
 from regdata.transforms.transform import Transform
@@ -30,7 +31,7 @@ _PROBE = 2.0**17  # µm; a power of two divides without rounding
 
 
 def write_itk(
-    path: Path, transform: Transform, size_um: tuple[float, float], spacing_um: float
+    path: StrPath, transform: Transform, size_um: tuple[float, float], spacing_um: float
 ) -> None:
     """Write a transform for ITK.
 
@@ -49,6 +50,7 @@ def write_itk(
     spacing_um
         Distance of the field's samples.
     """
+    path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise RegdataError(f"expected a name in {', '.join(SUFFIXES)} for ITK, came {path}")
     if not (0 < spacing_um < np.inf and min(size_um) > 0 and np.isfinite(size_um).all()):
@@ -72,7 +74,7 @@ def write_itk(
             named.unlink(missing_ok=True)
 
 
-def read_itk(path: Path) -> Transform:
+def read_itk(path: StrPath) -> Transform:
     """Read a transform of ITK, 2-D.
 
     Translation, scale, Euler, similarity and affine transforms, displacement fields, cubic
@@ -90,6 +92,7 @@ def read_itk(path: Path) -> Transform:
     RegdataError
         When the file is missing, damaged, not 2-D or of a kind not in the list.
     """
+    path = Path(path)
     if not path.is_file():
         raise RegdataError(f"{path}: no such file; expected a transform of ITK")
     try:

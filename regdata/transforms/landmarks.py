@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regdata.arrays import Points
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 from regdata.transforms.transform import Transform
 
 _DELIMITERS = (",", ";", "\t")
@@ -38,7 +39,7 @@ class TargetError:
     max_rtre: float
 
 
-def read_landmarks(path: Path) -> Points:
+def read_landmarks(path: StrPath) -> Points:
     """Read landmarks, (N, 2) level-0 pixels.
 
     The first line names the columns: `x` and `y` in upper or lower case; others, such as the
@@ -49,6 +50,7 @@ def read_landmarks(path: Path) -> Points:
     RegdataError
         When the file is missing or is not such a table; says which line.
     """
+    path = Path(path)
     wanted = "expected a table of landmarks with columns x and y"
     try:
         lines = path.read_text("utf-8-sig").splitlines()

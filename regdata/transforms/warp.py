@@ -120,14 +120,14 @@ class _View:
         The transform is evaluated at nodes, the centres of every n-th pixel of the level counted
         from its first, and interpolated between.
         """
-        um = downsample * self.he_slide.known_mpp("--he-mpp")
+        um = downsample * self.he_slide.known_mpp("he_mpp")
         step = max(1, int(_NODE_UM / um))
         x, y = box.x % step, box.y % step
         wide = Box(box.x - x - step, box.y - y - step, x + box.w + 3 * step, y + box.h + 3 * step)
         nodes = self.he_to_if.points(pixel_centres(wide, step) * um)
         # the last bits of a product of matrices depend on how many points are mapped at once, and
         # could tip the rounding of a pixel
-        nodes = np.round(nodes / self.if_slide.known_mpp("--if-mpp") * _FINEST) / _FINEST
+        nodes = np.round(nodes / self.if_slide.known_mpp("if_mpp") * _FINEST) / _FINEST
         return between_nodes(nodes, step, (x, y), (box.w, box.h))
 
 
@@ -137,11 +137,11 @@ def _pitch(if_slide: Slide, he_slide: Slide, he_to_if: Transform) -> float:
     One number for the slide: were it each block's own, blocks would be averaged differently and
     show their seams.
     """
-    he_mpp = he_slide.known_mpp("--he-mpp")
+    he_mpp = he_slide.known_mpp("he_mpp")
     share = (np.arange(_PROBES) + 0.5) / _PROBES * he_mpp
     probes = np.stack(np.meshgrid(share * he_slide.size[0], share * he_slide.size[1]), axis=2)
     scale = np.median(np.sqrt(np.abs(np.linalg.det(he_to_if.jacobian(probes)))))
-    return he_mpp * float(scale) / if_slide.known_mpp("--if-mpp")
+    return he_mpp * float(scale) / if_slide.known_mpp("if_mpp")
 
 
 def _read_step(if_slide: Slide, pitch: float) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from regdata.arrays import Points
 from regdata.errors import RegdataError
 from regdata.files import Progress, replacing, silent
+from regdata.paths import StrPath
 from regdata.slides import RGB, STRIP, Box, Layout, Pixels, Slide, stream_ome_tiff, stream_ome_zarr
 from regdata.transforms.geojson_stream import mapped_geojson
 from regdata.transforms.transform import Transform
@@ -52,7 +53,7 @@ class PixelMap:
 
 
 def write_warped(
-    path: Path,
+    path: StrPath,
     seen: Slide,
     channels: Sequence[int] | None = None,
     progress: Progress = silent,
@@ -74,10 +75,11 @@ def write_warped(
     tuple
         (w, h) written.
     """
+    path = Path(path)
     wanted = tuple(range(len(seen.channels))) if channels is None else tuple(channels)
     names = tuple(seen.channels[k] for k in wanted)
     rgb = names == RGB and seen.dtype == np.uint8
-    layout = Layout(seen.size, seen.dtype, seen.known_mpp("--he-mpp"), None if rgb else names)
+    layout = Layout(seen.size, seen.dtype, seen.known_mpp("he_mpp"), None if rgb else names)
     together: list[tuple[int, ...]] = [wanted] if rgb else [(k,) for k in wanted]
     write = stream_ome_zarr if path.suffix.lower() == ".zarr" else stream_ome_tiff
     write(path, layout, _strips(seen, together, progress))
@@ -93,7 +95,7 @@ def _strips(seen: Slide, together: list[tuple[int, ...]], progress: Progress) ->
             yield strip.transpose(1, 2, 0) if len(channels) > 1 else strip[0]
 
 
-def warp_points(source: Path, target: Path, to_other: Callable[[Points], Points]) -> int:
+def warp_points(source: StrPath, target: StrPath, to_other: Callable[[Points], Points]) -> int:
     """Write a table of points of one slide as points of the other.
 
     Parameters
@@ -116,6 +118,8 @@ def warp_points(source: Path, target: Path, to_other: Callable[[Points], Points]
     RegdataError
         There is no such file, it has no such columns, or one of them is no number somewhere.
     """
+    source = Path(source)
+    target = Path(target)
     count = 0
     with _table(source) as (lines, delimiter), replacing(target) as part:
         rows = csv.reader(lines, delimiter=delimiter)
@@ -134,7 +138,7 @@ def warp_points(source: Path, target: Path, to_other: Callable[[Points], Points]
     return count
 
 
-def warp_geojson(source: Path, target: Path, to_other: Callable[[Points], Points]) -> int:
+def warp_geojson(source: StrPath, target: StrPath, to_other: Callable[[Points], Points]) -> int:
     """Write the GeoJSON of one slide for the other.
 
     Parameters
@@ -157,6 +161,8 @@ def warp_geojson(source: Path, target: Path, to_other: Callable[[Points], Points
     RegdataError
         There is no such file, or it holds something else.
     """
+    source = Path(source)
+    target = Path(target)
     text = _text(source)
     with replacing(target) as part, _written(part, target.suffix == ".gz") as file:
         try:

@@ -48,7 +48,7 @@ def missing_valis(python: Path | None = None) -> str | None:
     if python is None and importlib.util.find_spec("valis") is None:
         return (
             "VALIS is not installed here; install valis-wsi in an environment of its own and pass "
-            "--valis-python PATH, the python in it"
+            "`valis_python=PATH`, the python in it"
         )
     if python is not None and shutil.which(str(python)) is None:
         return f"expected a python with VALIS, came {python}, which is no program; mend the path"

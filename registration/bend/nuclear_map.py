@@ -76,7 +76,7 @@ class NuclearMap:
 
 def he_map(he: Slide, mpp: float, overview: Density) -> NuclearMap:
     """Hematoxylin of an H&E slide for parts of `mpp` µm per pixel and coarser."""
-    own = he.known_mpp("--he-mpp")
+    own = he.known_mpp("he_mpp")
     if _fits(he, own, mpp):
         return NuclearMap.of(overview if _same(overview.mpp, mpp) else he_density(he, mpp))
     return _streamed(he, own, mpp, overview, _hematoxylin)
@@ -84,7 +84,7 @@ def he_map(he: Slide, mpp: float, overview: Density) -> NuclearMap:
 
 def moving_map(if_: Slide, channel: int, mpp: float, overview: Density) -> NuclearMap:
     """Nuclear density of the moving slide for parts of `mpp` µm per pixel and coarser."""
-    own = if_.known_mpp("--if-mpp")
+    own = if_.known_mpp("if_mpp")
     if _fits(if_, own, mpp):
         finest = max(mpp, own)
         same = _same(overview.mpp, finest)

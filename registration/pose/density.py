@@ -78,7 +78,7 @@ class Density:
 
 def working_mpp(he: Slide, if_: Slide) -> float:
     """The finest µm per pixel both slides have and memory allows."""
-    he_mpp, if_mpp = he.known_mpp("--he-mpp"), if_.known_mpp("--if-mpp")
+    he_mpp, if_mpp = he.known_mpp("he_mpp"), if_.known_mpp("if_mpp")
     longest = max(max(he.size) * he_mpp, max(if_.size) * if_mpp)
     return max(FINEST_UM, he_mpp, if_mpp, longest / _LONGEST)
 
@@ -92,7 +92,7 @@ def he_density(he: Slide, mpp: float) -> Density:
         When the slide is not RGB or shows no tissue.
     """
     he.read_rgb((0, 0), (1, 1))  # has the error message for slides that are not RGB
-    overview = he.overview(mpp / he.known_mpp("--he-mpp")).transpose(1, 2, 0)
+    overview = he.overview(mpp / he.known_mpp("he_mpp")).transpose(1, 2, 0)
     rgb = np.ascontiguousarray(overview)
     tissue = stained_tissue(rgb, mpp)
     if not tissue.any():
@@ -148,7 +148,7 @@ def dapi_density(if_: Slide, dapi: int, mpp: float) -> Density:
     RegdataError
         When the channel is constant or has values that are not numbers.
     """
-    overview = if_.overview(mpp / if_.known_mpp("--if-mpp"), (dapi,))
+    overview = if_.overview(mpp / if_.known_mpp("if_mpp"), (dapi,))
     plane = overview[0].astype(np.float32)
     name = f"channel {if_.channels[dapi]} of {if_.path}"
     if not np.isfinite(plane).all():
@@ -157,7 +157,7 @@ def dapi_density(if_: Slide, dapi: int, mpp: float) -> Density:
         )
     if plane.min() == plane.max():
         raise RegdataError(
-            f"{name} is constant (value {plane.flat[0]:g}); name the nuclear stain with --dapi"
+            f"{name} is constant (value {plane.flat[0]:g}); name the nuclear stain with `dapi=`"
         )
     above = np.maximum(plane - np.percentile(plane, _BACKGROUND), 0)
     return Density(_scaled(np.sqrt(above)), mpp, np.ones(plane.shape, np.bool_))

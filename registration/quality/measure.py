@@ -54,7 +54,7 @@ class Grid:
         """Cover an H&E slide."""
         if not 16 <= tile_um <= 1000:
             raise RegdataError(f"expected tiles of 16 to 1000 µm, came {tile_um:g}")
-        mpp = he.known_mpp("--he-mpp")
+        mpp = he.known_mpp("he_mpp")
         columns, rows = (max(1, math.ceil(side * mpp / tile_um - 1e-6)) for side in he.size)
         return cls(tile_um, columns, rows)
 
@@ -126,7 +126,7 @@ def measure(
 ) -> Measures:
     """Measure all tiles; those without tissue are not read."""
     tissue = he_tissue(he)
-    share = _share(tissue, grid, np.array(he.size) * he.known_mpp("--he-mpp"))
+    share = _share(tissue, grid, np.array(he.size) * he.known_mpp("he_mpp"))
     planes = open_planes(he, if_, dapi, he_to_if, tissue)
     wanted = (share >= LEAST_TISSUE).reshape(grid.rows, grid.columns)
     looked: dict[int, _Looked] = {}

@@ -76,7 +76,7 @@ def _faint(he: Slide) -> _Map:
     zoom = max(1, round(_SHORTEST / max(grey.shape)))
     large = np.repeat(np.repeat(grey, zoom, 0), zoom, 1)
     image = (128 + large // 2).astype(np.uint8)
-    return _Map(image, downsample * he.known_mpp("--he-mpp") / zoom)
+    return _Map(image, downsample * he.known_mpp("he_mpp") / zoom)
 
 
 def _error_map(below: _Map, quality: TileQuality) -> RGB:
@@ -160,7 +160,7 @@ def _bent(at: Floats, he_to_if: Transform) -> Floats:
 
 def _details(he: Slide, seen: Slide, quality: TileQuality) -> Iterator[Picture]:
     side = (min(_DETAIL, he.size[0]), min(_DETAIL, he.size[1]))
-    mpp = he.known_mpp("--he-mpp")
+    mpp = he.known_mpp("he_mpp")
     for name, index in _places(quality).items():
         middle = quality.centre_um[index] / mpp
         room = np.array(he.size) - side

@@ -103,14 +103,14 @@ class Planes:
 
     def _raw(self, box: Box) -> tuple[Plane, Plane]:
         """Hematoxylin density and DAPI of a box."""
-        downsample = self.mpp / self.he.known_mpp("--he-mpp")
+        downsample = self.mpp / self.he.known_mpp("he_mpp")
         corner = (box.x * downsample, box.y * downsample)
         rgb = self.he.read_rgb(corner, (box.w, box.h), downsample)
         dapi = self.seen.read((box.x, box.y), (box.w, box.h))[0]
         return hematoxylin(rgb), np.nan_to_num(dapi.astype(np.float32))
 
     def _on_he(self, box: Box) -> Bools:
-        size = np.array(self.he.size) * self.he.known_mpp("--he-mpp") / self.mpp
+        size = np.array(self.he.size) * self.he.known_mpp("he_mpp") / self.mpp
         centres = pixel_centres(box)
         return np.asarray(((centres > 0) & (centres < size)).all(2))
 
@@ -130,7 +130,7 @@ def open_planes(he: Slide, if_: Slide, dapi: int, he_to_if: Transform, tissue: B
     tissue
         (h, w) over the whole H&E slide, at any resolution.
     """
-    he_mpp, if_mpp = he.known_mpp("--he-mpp"), if_.known_mpp("--if-mpp")
+    he_mpp, if_mpp = he.known_mpp("he_mpp"), if_.known_mpp("if_mpp")
     mpp = max(FINEST_UM, he_mpp, min(if_mpp, 1.0))
     seen = warped(if_.channel(dapi), he, he_to_if, mpp)
     size_um = np.array(if_.size) * if_mpp

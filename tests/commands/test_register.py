@@ -38,7 +38,7 @@ def test_points_go_where_they_truly_lie(
     mapped = tmp_path / "if.csv"
     result = run("warp-points", tmp_path / "he.csv", *there(transform), "-o", mapped)
     assert result.exit_code == 0, result.output
-    um = np.loadtxt(mapped, delimiter=",", skiprows=1) * open_slide(pair.if_).known_mpp("")
+    um = np.loadtxt(mapped, delimiter=",", skiprows=1) * open_slide(pair.if_).known_mpp()
     off = np.linalg.norm(um - pair.truth.in_if_um, axis=1)
     assert np.median(off) < 0.25  # the section was stretched by 1.2 µm rms
     unmapped = np.linalg.norm(pair.truth.in_if_um - pair.truth.xy * 0.25, axis=1)
@@ -67,7 +67,7 @@ def test_the_report_lies_beside_it(transform: Path) -> None:
 def test_backends_are_compared_and_the_best_is_kept(pair: SimulatedPair, tmp_path: Path) -> None:
     um = pair.truth.xy[::20] * 0.25
     he, if_ = tmp_path / "he.csv", tmp_path / "if.csv"
-    rows = pair.truth.xy[::20], pair.truth.in_if_um[::20] / open_slide(pair.if_).known_mpp("")
+    rows = pair.truth.xy[::20], pair.truth.in_if_um[::20] / open_slide(pair.if_).known_mpp()
     for path, points in zip((he, if_), rows, strict=True):
         path.write_text("\n".join(["x,y", *(f"{x},{y}" for x, y in points)]))
     words = ("--compare", "affine,ours", "--landmarks", he, if_, "--report", tmp_path / "r")

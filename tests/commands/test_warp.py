@@ -89,7 +89,7 @@ def test_ome_zarr_holds_the_same(files: Files, tmp_path: Path) -> None:
     for a, b in zip(everything(tiff), everything(folder), strict=True):
         assert np.array_equal(a, b)
     refused(warp(files, tmp_path / "x.ome.zarr"), "exists", "--overwrite")
-    assert warp(files, tmp_path / "x.ome.zarr", "--overwrite", "--mpp", 1).exit_code == 0
+    assert warp(files, tmp_path / "x.ome.zarr", "--overwrite", "--output-mpp", 1).exit_code == 0
     assert open_slide(tmp_path / "x.ome.zarr").size == (175, 155)
     (tmp_path / "mine.zarr").mkdir()
     refused(warp(files, tmp_path / "mine.zarr", "--overwrite"), "mine.zarr", "no OME-Zarr")
@@ -97,7 +97,7 @@ def test_ome_zarr_holds_the_same(files: Files, tmp_path: Path) -> None:
 
 
 def test_some_channels_at_another_pixel_size(files: Files, tmp_path: Path) -> None:
-    chosen = ["--channel", "cd20", "--channel", "0", "--channel", "CD20", "--mpp", "0.7"]
+    chosen = ["--channel", "cd20", "--channel", "0", "--channel", "CD20", "--output-mpp", "0.7"]
     result = warp(files, tmp_path / "x.ome.tif", *chosen)
     assert result.exit_code == 0, result.output
     written = open_slide(tmp_path / "x.ome.tif")
@@ -131,7 +131,7 @@ def test_an_output_is_replaced_only_when_told(files: Files, tmp_path: Path) -> N
     output.write_text("older")
     refused(warp(files, output), "x.tif exists", "--overwrite")
     assert output.read_text() == "older"
-    assert warp(files, output, "--overwrite", "--mpp", 2).exit_code == 0
+    assert warp(files, output, "--overwrite", "--output-mpp", 2).exit_code == 0
     assert open_slide(output).channels == CHANNELS
 
 
@@ -148,7 +148,7 @@ def test_mistakes_are_told_in_one_line(files: Files, tmp_path: Path) -> None:
     folder = tmp_path / "folder.tif"
     folder.mkdir()
     refused(warp(files, folder, "--overwrite"), "folder")
-    assert warp(files, output, "--mpp", 0).exit_code == 2
+    assert warp(files, output, "--output-mpp", 0).exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["folder.tif"]
 
 
@@ -169,7 +169,7 @@ def test_what_is_stopped_leaves_what_was_there(
             raise problem
         return pull(*words)  # type: ignore[arg-type]
 
-    assert warp(files, tmp_path / name, "--mpp", 1).exit_code == 0
+    assert warp(files, tmp_path / name, "--output-mpp", 1).exit_code == 0
     monkeypatch.setattr(module, "pull", stopping)
     result = warp(files, tmp_path / name, "--overwrite")
     if isinstance(problem, OSError):

@@ -92,7 +92,7 @@ def test_outlines_and_other_names(built: tuple[Path, np.ndarray], tmp_path: Path
     path, labels = built
     names = ["TIL" if name == "CD3" else "tumour" for name in named(labels)]
     file = expert(tmp_path / "a.json", GRID, names, outlined=True)
-    with pytest.raises(RegdataError, match="pass --map"):
+    with pytest.raises(RegdataError, match="pass `mapping=`"):
         agree(path, [file])
     assert agree(path, [file], {"CD3": "TIL"}).readers[0].kappa == 1
 

@@ -109,7 +109,7 @@ def test_geopandas_reads_the_geojson(file: Path, tmp_path: Path) -> None:
 def test_pannuke_shows_the_nuclei_where_they_are(
     file: Path, tmp_path: Path, pair: SimulatedPair
 ) -> None:
-    result = run(file, "--format", "pannuke", "-o", tmp_path / "set", "--tissue", "Colon")
+    result = run(file, "--format", "pannuke", "-o", tmp_path / "set", "--tissue-type", "Colon")
     assert result.exit_code == 0, result.output
     assert "all crops are in train/" in result.output
     part = tmp_path / "set" / "train"

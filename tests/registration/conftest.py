@@ -74,7 +74,7 @@ class Pair:
     def error_um(self, found: Transform) -> NDArray[np.float64]:
         """Distance from where each nucleus in view was mapped to where it is."""
         true = self.xy_um @ self.he_to_if[:2, :2].T + self.he_to_if[:2, 2]
-        size = np.array(self.if_.size) * self.if_.known_mpp("")
+        size = np.array(self.if_.size) * self.if_.known_mpp()
         seen = ((true > 0) & (true < size)).all(1)
         apart = found.points(self.xy_um) - true
         return np.asarray(np.linalg.norm(apart, axis=1)[seen])

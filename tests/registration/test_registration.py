@@ -53,7 +53,7 @@ def test_a_channel_of_noise_is_refused(section, pair_of, linear, slide):
         register(pair.he, slide(noise, 0.65, "if.tif"), 0)
 
 
-@pytest.mark.parametrize(("which", "option"), [("he", "--he-mpp"), ("if_", "--if-mpp")])
+@pytest.mark.parametrize(("which", "option"), [("he", "he_mpp="), ("if_", "if_mpp=")])
 def test_a_missing_pixel_size_is_asked_for(section, pair_of, linear, which, option):
     pair = pair_of(section, linear(0))
     slides = {"he": pair.he, "if_": pair.if_}

@@ -161,7 +161,7 @@ def test_another_tissue_is_refused_by_name(he: Slide) -> None:
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize(("which", "option"), [("he", "--he-mpp"), ("if_", "--if-mpp")])
+@pytest.mark.parametrize(("which", "option"), [("he", "he_mpp="), ("if_", "if_mpp=")])
 def test_a_missing_pixel_size_is_asked_for(
     he: Slide, next_section: Slide, which: str, option: str
 ) -> None:

@@ -111,7 +111,7 @@ def test_a_folder_of_pictures_becomes_a_folder_of_files(tmp_path: Path) -> None:
     for name, centres in {"a": CENTRES[:3], "b": CENTRES[5:6], "c": []}.items():
         Image.fromarray(picture(centres)).save(tmp_path / "in" / f"{name}.png")
     (tmp_path / "in" / "notes.txt").write_text("not a picture")
-    result = run(tmp_path / "in", "-o", tmp_path / "out", "--mpp", 0.25, "--tissue", "all")
+    result = run(tmp_path / "in", "-o", tmp_path / "out", "--he-mpp", 0.25, "--tissue", "all")
     assert result.exit_code == 0, result.output
     counts = {p.stem: len(read_dataset(p).cells) for p in (tmp_path / "out").glob("*.h5")}
     assert counts == {"a": 3, "b": 1, "c": 0}
@@ -188,7 +188,7 @@ def test_what_is_there_is_not_replaced_unasked(slide: Path, tmp_path: Path) -> N
         (["{slide}", "-o", "x.h5", "--tissue", "no.geojson"], "no.geojson"),
         (["{slide}", "-o", "x.h5", "--classifier", "no.pt"], "no.pt"),
         (["{png}", "-o", "x.h5"], "pass --mpp"),
-        (["{png}", "-o", "x.h5", "--mpp", "5"], "at most 0.75 µm per pixel"),
+        (["{png}", "-o", "x.h5", "--he-mpp", "5"], "at most 0.75 µm per pixel"),
     ],
 )
 def test_mistakes_get_one_line_and_leave_nothing(

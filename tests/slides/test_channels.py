@@ -85,7 +85,7 @@ def test_the_nuclear_stain_can_be_named() -> None:
 
 
 def test_no_nuclear_stain_asks_for_the_option() -> None:
-    with pytest.raises(RegdataError, match="pass --dapi NAME, one of 0 CD3, 1 DNAse") as error:
+    with pytest.raises(RegdataError, match="pass `dapi=NAME`, one of 0 CD3, 1 DNAse") as error:
         find_dapi(("CD3", "DNAse"))
     assert "\n" not in error.value.message
 

@@ -216,12 +216,12 @@ def test_read_rgb_refuses_what_is_no_colour_picture(channels, dtype) -> None:
 
 def test_the_pixel_size_is_asked_for_by_its_option() -> None:
     slide = slide_of(NOISE)
-    assert slide.known_mpp("--he-mpp") == 0.5
+    assert slide.known_mpp("he_mpp") == 0.5
     assert slide.with_mpp(0.25).mpp == 0.25
     assert slide.with_mpp(None).mpp == 0.5
     unsaid = Slide(slide.path, slide.sizes, None, slide.channels, slide.dtype, slide.pixels)
-    with pytest.raises(RegdataError, match=r"x\.tif does not say its pixel size; pass --if-mpp"):
-        unsaid.known_mpp("--if-mpp")
+    with pytest.raises(RegdataError, match=r"x\.tif does not say its pixel size; pass `if_mpp=`"):
+        unsaid.known_mpp("if_mpp")
 
 
 def test_resample_keeps_a_constant() -> None:

@@ -121,7 +121,7 @@ def test_masks_cover_the_whole_slide(tmp_path):
 
 def test_a_slide_without_pixel_size_is_refused(tmp_path):
     he = slide(tmp_path, field(245).transpose(2, 0, 1), ("red", "green", "blue"), None)
-    with pytest.raises(RegdataError, match="--he-mpp"):
+    with pytest.raises(RegdataError, match="he_mpp="):
         he_tissue(he)
 
 

@@ -316,7 +316,7 @@ def test_outside_an_rgb_slide_is_glass():
 
 
 def test_a_slide_without_pixel_size_is_refused():
-    with pytest.raises(RegdataError, match="--if-mpp"):
+    with pytest.raises(RegdataError, match="if_mpp="):
         warped(slide(noise(40), None), he_slide(40, 0.5), Transform.identity())
-    with pytest.raises(RegdataError, match="--he-mpp"):
+    with pytest.raises(RegdataError, match="he_mpp="):
         warped(slide(noise(40), 0.5), he_slide(40, None), Transform.identity())

@@ -1,4 +1,4 @@
 from .recipe import read_recipe
-from .training import train_segmentation
+from .training import forget, train_segmentation
 
-__all__ = ["read_recipe", "train_segmentation"]
+__all__ = ["forget", "read_recipe", "train_segmentation"]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from regdata.annotated import SourceConfig
 from regdata.cellvit.networks import CellViTConfig, trainable_config
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 from regdata.train.segmentation.augment import AugmentConfig
 from regdata.train.segmentation.losses import LossConfig
 
@@ -143,7 +144,7 @@ class Recipe(_Frozen):
         return self.model_copy(update={"sources": sources, "network": network}).model_dump_json()
 
 
-def read_recipe(path: Path, data: Path | None = None) -> Recipe:
+def read_recipe(path: StrPath, data: StrPath | None = None) -> Recipe:
     """Read a recipe.
 
     Parameters
@@ -158,6 +159,8 @@ def read_recipe(path: Path, data: Path | None = None) -> Recipe:
     RegdataError
         The file is missing, is no TOML, or says something that is not understood.
     """
+    path = Path(path)
+    data = None if data is None else Path(data)
     if not path.is_file():
         raise RegdataError(f"{path}: no such recipe; expected a .toml file")
     try:

@@ -86,7 +86,8 @@ class Trainer:
         state = torch.load(path, weights_only=True, map_location=self.device)
         if state["recipe"] != self.recipe.identity():
             raise RegdataError(
-                f"{path} is of a run with another recipe; restore the recipe, or choose another -o"
+                f"{path} is of a run with another recipe; restore the recipe, or choose "
+                "another `output=`"
             )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])

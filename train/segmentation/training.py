@@ -15,6 +15,7 @@ from torch import distributed
 from regdata.annotated import Annotated
 from regdata.cellvit.networks import CellViT
 from regdata.files import Progress, replacing, silent
+from regdata.paths import StrPath
 from regdata.train.segmentation.nuclei import open_crops, prefetch
 from regdata.train.segmentation.recipe import Recipe
 from regdata.train.segmentation.trainer import Trainer, new_trainer, processes, train_step
@@ -42,7 +43,7 @@ def export(network: CellViT, path: Path) -> None:
 
 def train_segmentation(
     recipe: Recipe,
-    folder: Path,
+    folder: StrPath,
     device: torch.device,
     check: Check | None = None,
     progress: Progress = silent,
@@ -72,6 +73,7 @@ def train_segmentation(
     RegdataError
         The sources, the files of weights or the folder's checkpoint do not fit.
     """
+    folder = Path(folder)
     rank, world = processes()
     config = recipe.network.config().model_copy(update={"name": recipe.name})
     crops, held_out = open_crops(
@@ -96,6 +98,12 @@ def train_segmentation(
                 metrics.add(trainer.step, terms)
                 _now_and_then(trainer, metrics, folder, check, watched)
     return folder / "model.safetensors"
+
+
+def forget(folder: StrPath) -> None:
+    """Remove what a run left in its folder, so that the next one starts anew."""
+    for name in ("checkpoint.pt", "metrics.csv", "recipe.json", "model.safetensors"):
+        (Path(folder) / name).unlink(missing_ok=True)
 
 
 def _now_and_then(

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from regdata.cells import CellDataset, read_dataset
 from regdata.cellvit.networks import Classifier, ClassifierInfo, save_classifier
 from regdata.errors import RegdataError
+from regdata.paths import StrPath, paths_of
 from regdata.train.tokens.fitting import FitSettings, fit
 from regdata.train.tokens.report import Epoch, FitReport
 from regdata.train.tokens.splits import Split, split_groups
 
 
 def train_classifier(
-    paths: Sequence[Path],
-    output: Path,
+    paths: Sequence[StrPath],
+    output: StrPath,
     settings: FitSettings | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> FitReport:
@@ -41,6 +42,7 @@ def train_classifier(
     RegdataError
         The files do not belong together, or hold too few cells of a class.
     """
+    output = Path(output)
     settings = settings or FitSettings()
     datasets = [read_dataset(path) for path in paths]
     _check_together(datasets)
@@ -56,7 +58,7 @@ def train_classifier(
         weights = np.concatenate([_weights_of(d) for d in datasets])
     cells = TrainingCells(tokens, labels, first.classes, split, weights)
     network = first.record.model.name, first.record.model.sha256
-    files = [path.name for path in paths]
+    files = [path.name for path in paths_of(paths)]
     classifier, report = fit_classifier(cells, network, settings, files, progress)
     save_classifier(output, classifier)
     return report
@@ -142,14 +144,14 @@ def _weights_of(dataset: CellDataset) -> NDArray[np.float32]:
     if "label_probability" not in dataset.obs:
         raise RegdataError(
             f"{dataset.path} does not say how likely its labels are (no column label_probability); "
-            "train with --weights none"
+            "train with `cell_weights='none'`"
         )
     weights = np.asarray(dataset.obs["label_probability"], np.float32)
     without = int((~np.isfinite(weights) & (dataset.labels >= 0)).sum())
     if without:
         raise RegdataError(
             f"{dataset.path} does not say of {without} labelled cells how likely their labels are "
-            "(label_probability is NaN); train with --weights none"
+            "(label_probability is NaN); train with `cell_weights='none'`"
         )
     return weights
 
@@ -168,7 +170,7 @@ def _check_together(datasets: Sequence[CellDataset]) -> None:
         if models[0] != models[1]:
             raise RegdataError(
                 f"{dataset.path} and {first.path} hold tokens of different networks; "
-                "build them with the same --model"
+                "build them with the same `model=`"
             )
 
 

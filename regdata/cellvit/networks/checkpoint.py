@@ -23,6 +23,7 @@ from regdata.cellvit.networks.network import CellViT
 from regdata.cellvit.networks.published_heads import flat_settings
 from regdata.cellvit.networks.variants import cellvit_config, histoplus_config
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 
 State = dict[str, Tensor]
 
@@ -77,8 +78,11 @@ def load_checkpoint(path: Path | str) -> CellViT:
     return network.requires_grad_(False).eval()
 
 
-def check_entries(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
+def check_entries(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: StrPath
+) -> None:
     """Refuse weights that do not fit, naming the first differences."""
+    path = Path(path)
     shapes, got = _shapes(expected), _shapes(found)
     wrong = sorted(n for n in shapes.keys() | got.keys() if shapes.get(n) != got.get(n))
     if wrong:
@@ -225,7 +229,7 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 def _what_it_is(content: Mapping[str, Any], state: State) -> str:
     """Why a PyTorch file is no whole network, with the way on where there is one."""
     if "fc1.weight" in state:
-        return "is a token classifier, not a network; pass it as --classifier"
+        return "is a token classifier, not a network; pass it as `classifier=`"
     if {"network", "optimiser"} <= content.keys():
         return "is the state of a training to resume; pass the model.safetensors beside it"
     encoder = ("teacher", "image_encoder.", "blocks.")

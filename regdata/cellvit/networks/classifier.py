@@ -16,6 +16,7 @@ from regdata.cellvit.networks.published_heads import is_checkpoint, read_head
 from regdata.cellvit.networks.weights import Model, default_weights
 from regdata.errors import RegdataError
 from regdata.files import replacing
+from regdata.paths import StrPath
 
 _FORMAT = "regdata classifier 1"
 _EXPECTED = "expected a classifier of `regdata train` or a CellViT++ head"
@@ -156,8 +157,9 @@ def apply_classifier(cells: CellTable, classifier: Classifier) -> CellTable:
     return replace(cells, kind=kind, kind_probability=shares.max(axis=1))
 
 
-def save_classifier(path: Path, classifier: Classifier) -> None:
+def save_classifier(path: StrPath, classifier: Classifier) -> None:
     """Write a classifier to one file, complete or not at all."""
+    path = Path(path)
     content = {
         "format": _FORMAT,
         "info": classifier.info.model_dump_json(),
@@ -167,7 +169,7 @@ def save_classifier(path: Path, classifier: Classifier) -> None:
         torch.save(content, file)
 
 
-def load_classifier(path: Path) -> Classifier:
+def load_classifier(path: StrPath) -> Classifier:
     """Read a classifier that `save_classifier` wrote or a published head of CellViT++.
 
     No code in the file is run. A published head takes tokens as they are (mean 0, standard
@@ -178,12 +180,13 @@ def load_classifier(path: Path) -> Classifier:
     RegdataError
         There is no such file, or it holds no classifier that can be read.
     """
+    path = Path(path)
     content = _read(path)
     return _published(content, path) if is_checkpoint(content) else _own(content, path)
 
 
 def choose_classifier(
-    model: Model, path: Path | None = None, own_classes: bool = False
+    model: Model, path: StrPath | None = None, own_classes: bool = False
 ) -> Classifier | None:
     """The classifier that names a network's nuclei; None where its type branch does.
 
@@ -199,9 +202,10 @@ def choose_classifier(
     RegdataError
         The file cannot be read or is for another network, or both ways are asked for.
     """
+    path = None if path is None else Path(path)
     if own_classes:
         if path is not None:
-            raise RegdataError("pass either --classifier or --own-classes")
+            raise RegdataError("pass either `classifier=` or `own_classes=True`")
         return None
     if path is None:
         return _built_in_classifier(model)

@@ -52,6 +52,6 @@ def _reading(config: CellViTConfig) -> tuple[str, ...]:
         return ()
     return (
         "a nucleus's token is the mean over all patches its bounding box touches",
-        "HV gradients are normalised over the whole tile (--normalise tile), so an outline depends "
-        "on the rest of its tile",
+        "HV gradients are normalised over the whole tile (`normalise='tile'`), so an outline "
+        "depends on the rest of its tile",
     )

@@ -29,6 +29,7 @@ from regdata.cellvit.networks.published_heads import ARCH
 from regdata.cellvit.networks.variants import CELLVIT, CELLVIT_TERMS, PUBLISHED
 from regdata.cellvit.networks.weights import default_weights, file_sha256
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 
 _MAKERS = "that of its makers"
 
@@ -106,7 +107,7 @@ class Description:
         return {**shared, **terms, "built_in": self.built_in, **facts}
 
 
-def describe(path: Path | None = None) -> Description:
+def describe(path: StrPath | None = None) -> Description:
     """What a file of weights is.
 
     Parameters
@@ -124,6 +125,7 @@ def describe(path: Path | None = None) -> Description:
     RegdataError
         In one line: there is no such file, or it is none of these.
     """
+    path = None if path is None else Path(path)
     path = path or default_weights()
     if path.is_dir():
         raise RegdataError(f"{path} is a folder; expected a file of weights")

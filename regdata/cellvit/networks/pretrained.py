@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from regdata.cellvit.networks.checkpoint import CELLVIT_NAMES, check_entries, read_torch, rename
 from regdata.cellvit.networks.network import CellViT
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 
 _HEADS = re.compile(r"^(head|fc_norm|tissue_head|mask_token)\b")
 
 
-def load_encoder(network: CellViT, path: Path) -> None:
+def load_encoder(network: CellViT, path: StrPath) -> None:
     """Put pretrained weights into a network's encoder.
 
     Parameters
@@ -34,6 +35,7 @@ def load_encoder(network: CellViT, path: Path) -> None:
         No entry, or not every entry of the encoder is in the file. Nothing has been changed
         then: weights that silently do not load are a training from scratch.
     """
+    path = Path(path)
     if not path.is_file():
         raise RegdataError(f"{path}: no such file of encoder weights")
     encoder = network.config.encoder

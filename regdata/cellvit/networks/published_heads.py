@@ -112,7 +112,7 @@ def _layers(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
         what = "CellViT" if arch == ARCH else arch
         raise RegdataError(
             f"expected a token classifier ({ARCH}), but {path} holds a {what} network; "
-            "one that segments goes to --model"
+            "one that segments goes to `model=`"
         )
     wrong = sorted(set(_WEIGHTS) ^ set(map(str, state)))
     if wrong:

@@ -13,6 +13,7 @@ from regdata.cellvit.networks.config import CellViTConfig
 from regdata.cellvit.networks.fold import fold
 from regdata.cellvit.networks.network import CellViT
 from regdata.errors import RegdataError
+from regdata.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise RegdataError(f"no CUDA device for --device {name}; use --device cpu")
+        raise RegdataError(f"no CUDA device for `device={name!r}`; use `device='cpu'`")
     try:
         return torch.device(name)
     except RuntimeError:
-        raise RegdataError(f"expected --device auto, cpu or cuda, came {name}") from None
+        raise RegdataError(f"expected `device=` auto, cpu or cuda, came {name}") from None
 
 
 def fast_precision(device: torch.device) -> torch.dtype:
@@ -77,7 +78,7 @@ def fast_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native() else torch.float32
 
 
-def load_model(path: Path | None = None, device: str = "auto", exact: bool = False) -> Model:
+def load_model(path: StrPath | None = None, device: str = "auto", exact: bool = False) -> Model:
     """Load a network for inference.
 
     Parameters
@@ -94,6 +95,7 @@ def load_model(path: Path | None = None, device: str = "auto", exact: bool = Fal
     RegdataError
         When the file is missing, is none of these or does not fit the network it describes.
     """
+    path = None if path is None else Path(path)
     path = path or default_weights()
     where = pick_device(device)
     network = fold(load_checkpoint(path))

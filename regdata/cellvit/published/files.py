@@ -17,12 +17,13 @@ from regdata.cells import CellTable, count_cells, iterate_cells, read_dataset
 from regdata.cellvit.published.records import SlideFacts, cell_records, centroids, compact_json
 from regdata.errors import RegdataError
 from regdata.files import replacing
+from regdata.paths import StrPath
 
 _NAMES = ("cells.json", "cell_detection.json", "cells.pt")
 
 
 def write_reference_files(
-    cells_h5: Path, folder_prefix: Path, facts: SlideFacts, kinds: tuple[str, ...]
+    cells_h5: StrPath, folder_prefix: StrPath, facts: SlideFacts, kinds: tuple[str, ...]
 ) -> list[Path]:
     """Write `cells.json`, `cell_detection.json` and `cells.pt`, each complete or not at all.
 
@@ -56,6 +57,8 @@ def write_reference_files(
     RegdataError
         The cells cannot be read, have kinds without a name, or a file cannot be written.
     """
+    cells_h5 = Path(cells_h5)
+    folder_prefix = Path(folder_prefix)
     paths = _paths(folder_prefix)
     shape = (count_cells(cells_h5), _token_width(cells_h5))
     type_map = {str(i): name for i, name in enumerate(kinds) if i > 0}

@@ -90,7 +90,7 @@ def make_plan(
     RegdataError
         The slide has no pixel size or is too coarse, or the region lies outside.
     """
-    mpp = slide.known_mpp("--mpp")
+    mpp = slide.known_mpp("he_mpp")
     if mpp > _COARSEST * config.mpp:
         raise RegdataError(
             f"expected a slide of at most {_COARSEST * config.mpp:.2f} µm per pixel for "

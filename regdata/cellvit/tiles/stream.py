@@ -170,7 +170,7 @@ class BatchRunner:
         if self.size == 1:
             raise RegdataError(
                 f"the GPU has too little memory for one tile of {self._model.config.name}; "
-                "free it, use a smaller model or --device cpu"
+                "free it, use a smaller model or `device='cpu'`"
             ) from None
         self.size //= 2
         _log.warning("too little GPU memory: going on with batches of %d", self.size)

@@ -256,5 +256,5 @@ def test_a_chosen_classifier_must_fit_the_network(classifier, tmp_path):
     model = load_model(device="cpu")
     with pytest.raises(RegdataError, match="tokens of width 6"):
         choose_classifier(model, path)
-    with pytest.raises(RegdataError, match="either --classifier or --own-classes"):
+    with pytest.raises(RegdataError, match="either `classifier=` or `own_classes=True`"):
         choose_classifier(model, path, own_classes=True)

@@ -67,7 +67,7 @@ def told(about: NetworkFacts) -> set[str]:
     """Which of the known differences a description tells; those of every network, too."""
     text = "; ".join(about.differences)
     assert "bounding box" in text
-    assert "--normalise tile" in text
+    assert "`normalise='tile'`" in text
     return {words for words in ALL if words in text}
 
 

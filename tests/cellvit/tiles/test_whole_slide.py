@@ -246,7 +246,7 @@ def test_too_little_gpu_memory_halves_the_batch_and_goes_on() -> None:
     assert len(runner(images)) == 11
     assert runner.size == 2
     network.limit = 0
-    with pytest.raises(RegdataError, match=r"too little memory .* --device cpu"):
+    with pytest.raises(RegdataError, match=r"too little memory .* `device='cpu'`"):
         runner(images)
 
 

@@ -209,7 +209,7 @@ def test_valis_itself_registers_a_section(section, pair_of, linear, tmp_path):
     pair = pair_of(section, linear(4))
     for slide, name in ((pair.he, "he.tif"), (pair.if_, "if.tif")):
         pixels = slide.read((0, 0), slide.size)
-        write_ome_tiff(tmp_path / name, pixels, slide.known_mpp(""), slide.channels)
+        write_ome_tiff(tmp_path / name, pixels, slide.known_mpp(), slide.channels)
     run = ValisRun(Path(os.environ["REGDATA_VALIS_PYTHON"]), micro=0)
     truth = Transform.affine(pair.he_to_if)
 

@@ -179,5 +179,5 @@ def test_an_if_slide_has_no_bright_field_stain(slide):
 
 def test_a_moving_slide_without_pixel_size_asks_for_its_own_option(slide):
     unknown = slide(np.full((3, 90, 90), 200, np.uint8), None, "ihc.tif")
-    with pytest.raises(RegdataError, match="--if-mpp"):
+    with pytest.raises(RegdataError, match="if_mpp="):
         dapi_density(as_fluorescence(unknown, "dab"), 0, 1.0)

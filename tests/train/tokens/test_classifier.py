@@ -143,7 +143,7 @@ def test_cells_count_as_much_as_their_labels_are_likely(
 def test_labels_whose_probability_nobody_knows(tmp_path: Path) -> None:
     first = labelled(tmp_path / "a.h5", 1, sure=sureness())
     without = labelled(tmp_path / "b.h5", 2)
-    with pytest.raises(RegdataError, match=r"b\.h5 does not say how likely .* --weights none"):
+    with pytest.raises(RegdataError, match=r"b\.h5 does not say .* `cell_weights='none'`"):
         train_classifier([first, without], tmp_path / "c.pt", WEIGHTED)
     holes = sureness()
     holes[50:53] = np.nan
@@ -156,9 +156,9 @@ def test_labels_whose_probability_nobody_knows(tmp_path: Path) -> None:
 
 def test_the_command_takes_weights(tmp_path: Path) -> None:
     path = labelled(tmp_path / "a.h5", 1)
-    given = ["train", str(path), "-o", str(tmp_path / "c.pt"), "--weights"]
+    given = ["train", str(path), "-o", str(tmp_path / "c.pt"), "--cell-weights"]
     result = CliRunner().invoke(main, [*given, "label_probability"])
     assert result.exit_code == 1
-    assert "--weights none" in result.output
+    assert "--cell-weights none" in result.output
     assert CliRunner().invoke(main, [*given, "twice"]).exit_code == 2
     assert CliRunner().invoke(main, [*given, "none", "--epochs", "1"]).exit_code == 0
