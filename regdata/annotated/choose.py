@@ -34,7 +34,7 @@ class SetOptions:
     split: str | None = None
 
 
-_OPTIONS = {"points": "--points", "geojson": "--geojson", "nucls": "--nucls", "named": "--set"}
+_OPTIONS = {"points": "`points=`", "geojson": "`geojson=`", "nucls": "`nucls=`", "named": "`set_=`"}
 
 
 def load_set(options: SetOptions) -> AnnotatedSet:
@@ -48,8 +48,8 @@ def load_set(options: SetOptions) -> AnnotatedSet:
     given = [flag for name, flag in _OPTIONS.items() if getattr(options, name) is not None]
     if len(given) != 1:
         raise RegdataError(
-            "expected one annotated set, --images DIR --points DIR, --images IMAGE --geojson FILE, "
-            f"--nucls DIR or --set NAME:DIR; got {' and '.join(given) or 'none'}"
+            "expected one annotated set, `images=DIR` `points=DIR`, `images=IMAGE` `geojson=FILE`, "
+            f"`nucls=DIR` or `set_=NAME:DIR`; got {' and '.join(given) or 'none'}"
         )
     if options.named is not None:
         name = options.named.partition(":")[0].strip().lower()
@@ -58,7 +58,7 @@ def load_set(options: SetOptions) -> AnnotatedSet:
     if options.nucls is not None:
         return parse_set(f"nucls:{options.nucls}", options.split)()
     if options.images is None:
-        raise RegdataError(f"{given[0]} needs --images, the pictures that were annotated")
+        raise RegdataError(f"{given[0]} needs `images=`, the pictures that were annotated")
     if options.points is not None:
         return load_points(options.images, options.points, options.mpp)
     return load_geojson(_given(options.geojson), options.images, options.mpp)
@@ -66,7 +66,7 @@ def load_set(options: SetOptions) -> AnnotatedSet:
 
 def _given(path: Path | None) -> Path:
     if path is None:
-        raise RegdataError("expected --geojson FILE")
+        raise RegdataError("expected `geojson=FILE`")
     return path
 
 
@@ -81,5 +81,5 @@ def parse_mapping(definitions: Sequence[str]) -> dict[str, str]:
     pairs = [definition.partition("=") for definition in definitions]
     for ours, _, theirs in pairs:
         if not ours.strip() or not theirs.strip():
-            raise RegdataError(f"--map {ours}: expected CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS]")
+            raise RegdataError(f"`mapping={ours}`: expected CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS]")
     return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}

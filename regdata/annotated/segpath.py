@@ -122,7 +122,7 @@ def _choose_antigen(present: Iterable[str], wanted: str | None, folder: Path) ->
     if len(fits) == 1:
         return fits[0]
     what = "several antigens" if wanted is None else f"no images of the antigen {wanted}"
-    raise RegdataError(f"{folder} holds {what}; pass --antigen with one of {', '.join(names)}")
+    raise RegdataError(f"{folder} holds {what}; pass `antigen=` with one of {', '.join(names)}")
 
 
 def _check_complete(pairs: Mapping[str, Mapping[bool, Path]]) -> None:

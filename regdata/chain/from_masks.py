@@ -117,7 +117,7 @@ class MaskEvidence:
     @property
     def mpp(self) -> float:
         """µm per level-0 pixel of the H&E."""
-        return self.source.slide.known_mpp("--he-mpp")
+        return self.source.slide.known_mpp("he_mpp")
 
     @property
     def step(self) -> float:

@@ -34,16 +34,16 @@ def check_options(options: LabelOptions, markers: Sequence[str]) -> None:
         if "/" in name:
             raise RegdataError(
                 f"marker {name}: a name with a slash cannot be kept in the file; give the "
-                "channel's index, or rename the channels with --channel-names"
+                "channel's index, or rename the channels with `channel_names=`"
             )
-    for option, given in (
-        ("--threshold", options.thresholds),
-        ("--compartment", options.compartments),
+    for argument, given in (
+        ("thresholds", options.thresholds),
+        ("compartments", options.compartments),
     ):
         for name in given:
             if name not in markers:
                 raise RegdataError(
-                    f"{option} {name}: no such marker (there is: {', '.join(markers)})"
+                    f"`{argument}={name}`: no such marker (there is: {', '.join(markers)})"
                 )
     for method in options.thresholds.values():
         parse_method(method)

@@ -22,9 +22,8 @@ class MaskedOptions(RunOptions):
     def _no_intensities(self) -> "MaskedOptions":
         for name in NO_INTENSITIES:
             if name in self.model_fields_set:
-                option = name.removesuffix("s")
                 raise RegdataError(
-                    f"--{option} is about intensities, and masks have none: leave it out"
+                    f"`{name}=` is about intensities, and masks have none: leave it out"
                 )
         return self
 
@@ -70,7 +69,9 @@ class SegPathOptions(MaskedOptions):
     @classmethod
     def _not_taken(cls, value: str | None) -> str | None:
         if value in RESERVED or value == "":
-            raise RegdataError(f"--class {value}: expected a name other than {', '.join(RESERVED)}")
+            raise RegdataError(
+                f"`classes={value}`: expected a name other than {', '.join(RESERVED)}"
+            )
         return value
 
     @model_validator(mode="after")

@@ -102,8 +102,8 @@ def _channel(slide: Slide, name: str) -> int:
         return find_channel(slide.channels, name)
     except RegdataError as error:
         raise RegdataError(
-            f"{slide.path}: {error.message}; name a channel of the masks as --marker, or name the "
-            "channels with --channel-names"
+            f"{slide.path}: {error.message}; name a channel of the masks as `markers=`, or name "
+            "the channels with `channel_names=`"
         ) from None
 
 
@@ -117,15 +117,15 @@ def pixel_ratio(he: Slide, masks: Slide) -> int:
     """
     ratio = max(1, round(he.size[0] / masks.size[0]))
     fits = all(abs(a / ratio - b) < (1 if ratio > 1 else 0.5) for a, b in _sides(he, masks))
-    mpp = he.known_mpp("--he-mpp")
+    mpp = he.known_mpp("he_mpp")
     same = masks.mpp is None or abs(masks.mpp / (mpp * ratio) - 1) < _SAME_MPP
     if fits and same:
         return ratio
     hint = (
-        "if their sizes are right, --he-mpp and --if-mpp (of the masks) correct the pixel sizes"
+        "if their sizes are right, `he_mpp=` and `if_mpp=` (of the masks) correct the pixel sizes"
         if fits
         else "masks must show the whole H&E slide and nothing else, at its own resolution or at a "
-        "whole fraction of it (half, a third): export them so; for an IF slide pass --if instead"
+        "whole fraction of it (half, a third): export them so; for an IF slide pass `if_=` instead"
     )
     raise RegdataError(
         f"{masks.path} ({_told(masks)}) does not fit {he.path} ({_told(he)}): {hint}"
@@ -149,7 +149,7 @@ def _grey(slide: Slide) -> Slide:
         if not (planes == planes[:1]).all():
             raise RegdataError(
                 f"{slide.path} is a picture in colour, not a mask of one marker; name its channels "
-                "(red, green, blue) as --marker, or give them names with --channel-names"
+                "(red, green, blue) as `markers=`, or give them names with `channel_names=`"
             )
         return planes[:1]
 
@@ -174,7 +174,7 @@ def examine(name: str, mask: Mask, progress: Progress = silent) -> MaskRecord:
         if len(values) > 2:
             raise RegdataError(
                 f"{slide.path} is no mask: {name} ({slide.channels[0]}) has {len(values)} or more "
-                "values, a mask has two; pass an IF slide as --if, and save a mask without loss "
+                "values, a mask has two; pass an IF slide as `if_=`, and save a mask without loss "
                 "(PNG or TIFF, not JPEG)"
             )
         stained += int(np.count_nonzero(block > 0))

@@ -90,7 +90,7 @@ def check_stained(pair: Pair, name: str, pixels: Histogram, options: BuildOption
         f"channel {name} of {pair.if_.path} shows one population of pixels, not stained and "
         f"unstained ones (contrast {found:.1f}, {MIN_CONTRAST:g} needed; see {figure}): a failed "
         "stain, or a section without positive cells; leave the marker out, or pass "
-        f"--threshold {name}=fixed:VALUE"
+        f"`thresholds={name}=fixed:VALUE`"
     )
 
 

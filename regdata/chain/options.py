@@ -27,20 +27,22 @@ def parse_classes(definitions: Sequence[str]) -> dict[str, str]:
         name, equals, rule = (part.strip() for part in definition.partition("="))
         if not name or not equals or not rule:
             raise RegdataError(
-                f"--class {definition}: expected NAME=RULE, as in lymphocyte=CD3|CD20"
+                f"`classes={definition}`: expected NAME=RULE, as in lymphocyte=CD3|CD20"
             )
         if name in (*classes, *RESERVED):
-            raise RegdataError(f"--class {definition}: the name {name} is taken")
+            raise RegdataError(f"`classes={definition}`: the name {name} is taken")
         classes[name] = rule
     return classes
 
 
-def parse_per_marker(values: Sequence[str], markers: Sequence[str], option: str) -> dict[str, str]:
+def parse_per_marker(
+    values: Sequence[str], markers: Sequence[str], argument: str
+) -> dict[str, str]:
     """Read MARKER=VALUE, or VALUE for every marker that has none of its own.
 
     Examples
     --------
-    >>> parse_per_marker(["otsu", "CD3=mad:4"], ["CD3", "CD20"], "--threshold")
+    >>> parse_per_marker(["otsu", "CD3=mad:4"], ["CD3", "CD20"], "thresholds")
     {'CD3': 'mad:4', 'CD20': 'otsu'}
     """
     own: dict[str, str] = {}
@@ -51,7 +53,8 @@ def parse_per_marker(values: Sequence[str], markers: Sequence[str], option: str)
             common = name
         elif name not in markers:
             raise RegdataError(
-                f"{option} {value}: {name} is no --marker (there is: {', '.join(markers)})"
+                f"`{argument}={value}`: {name} is none of `markers=` "
+                f"(there is: {', '.join(markers)})"
             )
         else:
             own[name] = rest
@@ -107,12 +110,12 @@ class LabelOptions(BaseModel):
         if self.ambiguous is not None and self.ambiguous > self.overlap:
             raise RegdataError(
                 f"the ambiguous band begins at {self.ambiguous:g}, above the overlap of "
-                f"{self.overlap:g} that makes a nucleus positive; pass a smaller --ambiguous"
+                f"{self.overlap:g} that makes a nucleus positive; pass a smaller `ambiguous=`"
             )
         for marker, part in self.compartments.items():
             if part not in _COMPARTMENTS:
                 raise RegdataError(
-                    f"--compartment {marker}={part}: expected {' or '.join(_COMPARTMENTS)}"
+                    f"`compartments={marker}={part}`: expected {' or '.join(_COMPARTMENTS)}"
                 )
         return self
 

@@ -49,7 +49,7 @@ class Pair:
     @property
     def mpp(self) -> float:
         """µm per level-0 pixel of the H&E."""
-        return self.he.known_mpp("--he-mpp")
+        return self.he.known_mpp("he_mpp")
 
 
 def open_he(path: Path, mpp: float | None, other: str) -> Slide:
@@ -85,8 +85,8 @@ def open_he_if(
         One cannot be read or does not say its pixel size, or the first is no RGB picture.
     """
     he, if_ = open_he(he_path, he_mpp, "--if"), open_slide(if_path).with_mpp(if_mpp)
-    he.known_mpp("--he-mpp")
-    if_.known_mpp("--if-mpp")
+    he.known_mpp("he_mpp")
+    if_.known_mpp("if_mpp")
     return he, if_
 
 
@@ -125,8 +125,8 @@ def _autofluorescence(if_: Slide, wanted: str | None) -> tuple[int | None, float
 
 def covered(pair: Pair, he_to_if: Transform, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether points of the H&E slide (level-0 pixels) lie on the IF slide, (N,)."""
-    um = he_to_if.points(xy * pair.he.known_mpp("--he-mpp"))
-    on_if = um / pair.if_.known_mpp("--if-mpp")
+    um = he_to_if.points(xy * pair.he.known_mpp("he_mpp"))
+    on_if = um / pair.if_.known_mpp("if_mpp")
     inside = (on_if >= 0) & (on_if <= np.array(pair.if_.size))
     return np.asarray(inside.all(axis=1))
 

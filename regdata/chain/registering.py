@@ -98,13 +98,13 @@ def _swapped(pair: Pair, other: int) -> str:
     return (
         f"channel {names[other]} looks more like the nuclei of the H&E than {names[pair.dapi]}, "
         "which is taken as the nuclear stain; are the channels in another order? Name them with "
-        f"--channel-names, or pass --dapi {names[pair.dapi]} if it is right as it is"
+        f"`channel_names=`, or pass `dapi={names[pair.dapi]}` if it is right as it is"
     )
 
 
 def error_at(pair: Pair, quality: TileQuality, xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Expected error of the map, µm, at points in level-0 pixels of the H&E."""
-    return quality.error_at(xy * pair.he.known_mpp("--he-mpp"))
+    return quality.error_at(xy * pair.he.known_mpp("he_mpp"))
 
 
 def draw_registration(pair: Pair, registered: Registered, options: BuildOptions) -> None:
@@ -113,4 +113,4 @@ def draw_registration(pair: Pair, registered: Registered, options: BuildOptions)
     folder.mkdir(parents=True, exist_ok=True)
     slides = pair.he, pair.if_, pair.dapi
     draw_quality(*slides, registered.registration.he_to_if, registered.quality, folder)
-    write_quality(registered.quality, folder, pair.he.known_mpp("--he-mpp"))
+    write_quality(registered.quality, folder, pair.he.known_mpp("he_mpp"))

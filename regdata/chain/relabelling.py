@@ -75,9 +75,11 @@ def relabel(
     asked = _asked(path)
     check_options(options, asked["markers"])
     if output is not None and output.is_dir():
-        raise RegdataError(f"{output} is a folder; -o takes the name of the .h5 to write")
+        raise RegdataError(f"{output} is a folder; `output=` takes the name of the .h5 to write")
     if output is not None and output.exists() and not overwrite:
-        raise RegdataError(f"{output} exists; pass --overwrite to replace it, or another -o")
+        raise RegdataError(
+            f"{output} exists; pass `overwrite=True` to replace it, or another `output=`"
+        )
     dataset, curves = read_measured(path)
     record = dataset.record
     packed = {name: PixelValues.from_arrays(own) for name, own in read_pixels(path).items()}
@@ -163,7 +165,7 @@ def _counted(
     counted = shaped or asked["legacy_overlap"]
     if counted and same:
         return {name: dataset.obs[f"overlap_{name}"].to_numpy(np.float32) for name in found}
-    why = "--erode, --min-size-um2" if shaped else "--legacy-overlap"
+    why = "`erode=`, `min_size_um2=`" if shaped else "`legacy_overlap=True`"
     raise RegdataError(
         f"{dataset.path}: with {why} overlaps are counted in the pixels of the mask, which needs "
         "the images; run `regdata build` again with these options"

@@ -9,6 +9,8 @@ from click.core import ParameterSource
 
 from regdata.commands.nuclei_options import nuclei_options, resource_options
 
+from regdata.commands.options import warn
+
 if TYPE_CHECKING:
     from regdata.chain import BuildSummary
 
@@ -53,9 +55,9 @@ def read_label_options(
     if classes:
         found["classes"] = parse_classes(classes)
     if thresholds:
-        found["thresholds"] = parse_per_marker(thresholds, markers, "--threshold")
+        found["thresholds"] = parse_per_marker(thresholds, markers, "thresholds")
     if compartments:
-        found["compartments"] = parse_per_marker(compartments, markers, "--compartment")
+        found["compartments"] = parse_per_marker(compartments, markers, "compartments")
     return found
 
 
@@ -177,13 +179,13 @@ def _tell(summary: "BuildSummary") -> None:
     note, judged = "", summary.registration
     if judged is not None:
         for reason in judged.reasons:
-            click.echo(f"warning: registration: {reason}", err=True)
+            warn(f"registration: {reason}")
         note = (
             f"; hematoxylin-DAPI correlation {summary.correlation:.2f}, expected registration "
             f"error {judged.median_um:.2f} µm in {judged.tiles} tiles"
         )
     for warning in summary.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        warn(warning)
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
     kept = f" (kept: {', '.join(summary.kept)})" if summary.kept else ""
     click.echo(f"{summary.output}: {counts}{note}{kept}")

@@ -56,7 +56,7 @@ def test_split_and_pixel_size(tmp_path: Path) -> None:
     with pytest.raises(RegdataError, match="ocelot has a pixel size of its own"):
         parse_set(f"ocelot:{root}", mpp=0.5)
     assert load_set(SetOptions(named=f"ocelot:{root}", split="train")).images[0].name == "001"
-    with pytest.raises(RegdataError, match="got --nucls and --set"):
+    with pytest.raises(RegdataError, match="got `nucls=` and `set_=`"):
         load_set(SetOptions(named=f"ocelot:{root}", nucls=root))
 
 

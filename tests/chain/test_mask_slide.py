@@ -52,8 +52,8 @@ def test_whole_fractions_of_the_same_extent_fit(
         ((100, 80), (40, 32), 0.625, "whole fraction"),
         ((100, 80), (200, 160), 0.125, "whole fraction"),
         ((100, 80), (50, 42), 0.5, "100 x 80 px, 0.25 µm/px"),
-        ((100, 80), (100, 80), 0.5, "--if-mpp"),
-        ((100, 80), (50, 40), 0.25, "--if-mpp"),
+        ((100, 80), (100, 80), 0.5, "`if_mpp=`"),
+        ((100, 80), (50, 40), 0.25, "`if_mpp=`"),
     ],
 )
 def test_others_are_refused_naming_both(
@@ -89,7 +89,7 @@ def test_it_is_shown_as_a_slide_of_the_size_of_the_he() -> None:
     whole = np.kron(grey, np.ones((4, 4))) > 0
     seen = Mask(slide(grey[None]), 4).over(blank(29, 33, 0.25))
     assert seen.size == (29, 33)
-    assert seen.known_mpp("") == 0.25
+    assert seen.known_mpp() == 0.25
     expected = np.zeros((33, 29), bool)
     expected[:32, :28] = whole
     assert np.array_equal(seen.read((0, 0), seen.size)[0] > 0, expected)
@@ -124,7 +124,7 @@ def test_a_third_value_anywhere_is_refused(
     planes[0, :, 3:] = 1
     assert examine("CD3", Mask(slide(planes), 1)).share == 17 / 20
     planes[0][at] = 7
-    with pytest.raises(RegdataError, match=r"CD3 \(channel 0\) has 3 or more values.*--if"):
+    with pytest.raises(RegdataError, match=r"CD3 \(channel 0\) has 3 or more values.*`if_=`"):
         examine("CD3", Mask(slide(planes), 1))
 
 
@@ -143,7 +143,7 @@ def test_channels_are_markers(tmp_path: Path) -> None:
     assert not masks["0"].stained((0, 0), (64, 64)).any()
     _, masks = open_masks(tmp_path / "m.tif", he, ["B"], "T,B", None)
     assert masks["B"].stained((0, 0), (64, 64)).all()
-    with pytest.raises(RegdataError, match=r"no channel 'CD8'.*--channel-names"):
+    with pytest.raises(RegdataError, match=r"no channel 'CD8'.*`channel_names=`"):
         open_masks(tmp_path / "m.tif", he, ["CD8"], None, None)
 
 

@@ -164,7 +164,7 @@ def test_a_marker_without_stain_is_refused_with_a_figure(tmp_path: Path, method:
         correct_channel(pair, "CD3", asked, run_in(tmp_path))
     figure = tmp_path / "qc" / "x_CD3_refused.svg"
     assert str(figure) in error.value.message
-    assert "--threshold CD3=fixed:VALUE" in error.value.message
+    assert "`thresholds=CD3=fixed:VALUE`" in error.value.message
     assert "\n" not in error.value.message
     assert figure.read_text().startswith("<svg")
 

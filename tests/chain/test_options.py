@@ -102,13 +102,15 @@ def test_class_definitions() -> None:
 
 
 def test_values_for_some_markers_or_all() -> None:
-    assert parse_per_marker([], MARKERS, "--threshold") == {}
-    assert parse_per_marker(["otsu"], MARKERS, "--threshold") == {"CD3": "otsu", "CD20": "otsu"}
+    assert parse_per_marker([], MARKERS, "thresholds") == {}
+    assert parse_per_marker(["otsu"], MARKERS, "thresholds") == {"CD3": "otsu", "CD20": "otsu"}
     some = ["CD20 = fixed:5", "mad:4"]
-    assert parse_per_marker(some, MARKERS, "--threshold") == {"CD3": "mad:4", "CD20": "fixed:5"}
-    assert parse_per_marker(["CD20=ring"], MARKERS, "--compartment") == {"CD20": "ring"}
-    with pytest.raises(RegdataError, match=r"--threshold CD8=otsu: CD8 is no --marker .*CD3, CD20"):
-        parse_per_marker(["CD8=otsu"], MARKERS, "--threshold")
+    assert parse_per_marker(some, MARKERS, "thresholds") == {"CD3": "mad:4", "CD20": "fixed:5"}
+    assert parse_per_marker(["CD20=ring"], MARKERS, "compartments") == {"CD20": "ring"}
+    with pytest.raises(
+        RegdataError, match=r"`thresholds=CD8=otsu`: CD8 is none of `markers=` .*CD3, CD20"
+    ):
+        parse_per_marker(["CD8=otsu"], MARKERS, "thresholds")
 
 
 @pytest.mark.parametrize(
@@ -117,9 +119,9 @@ def test_values_for_some_markers_or_all() -> None:
         ({"classes": {"T": "CD8"}}, "CD8"),
         ({"classes": {"T": "CD3 &"}}, "T"),
         ({"classes": {"A": "B", "B": "~A"}}, "A"),
-        ({"thresholds": {"CD8": "otsu"}}, r"--threshold CD8: no such marker .*CD3, CD20"),
+        ({"thresholds": {"CD8": "otsu"}}, r"`thresholds=CD8`: no such marker .*CD3, CD20"),
         ({"thresholds": {"CD3": "fixed"}}, "fixed needs an intensity"),
-        ({"compartments": {"CD8": "ring"}}, "--compartment CD8: no such marker"),
+        ({"compartments": {"CD8": "ring"}}, "`compartments=CD8`: no such marker"),
     ],
 )
 def test_what_is_refused_before_any_work(wrong: dict[str, object], message: str) -> None:
@@ -130,7 +132,7 @@ def test_what_is_refused_before_any_work(wrong: dict[str, object], message: str)
 
 def test_names_that_a_file_cannot_hold() -> None:
     check_options(options(markers=("PD-1 <x>",)), ("PD-1 <x>",))
-    with pytest.raises(RegdataError, match=r"PD-1/PD-L1: a name with a slash .* --channel-names"):
+    with pytest.raises(RegdataError, match=r"PD-1/PD-L1: a name with a slash .* `channel_names=`"):
         check_options(options(markers=("PD-1/PD-L1",)), ("PD-1/PD-L1",))
 
 

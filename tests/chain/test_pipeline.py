@@ -117,7 +117,7 @@ def test_a_rerun_keeps_everything(pair: SimulatedPair, built: Path) -> None:
 def test_other_options_need_overwrite_and_redo_what_depends(
     pair: SimulatedPair, built: Path
 ) -> None:
-    with pytest.raises(RegdataError, match="pass --overwrite"):
+    with pytest.raises(RegdataError, match="pass `overwrite=True`"):
         build(options(pair, built, overlap=0.98))
     summary = build(options(pair, built, overlap=0.98, overwrite=True))
     assert set(summary.kept) == ALL - {"label"}

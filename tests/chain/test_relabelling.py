@@ -169,7 +169,7 @@ def test_there_and_back_again(built: Path, fresh: Build) -> None:
 
 def test_the_published_rule_needs_the_pixels(built: Path, fresh: Build) -> None:
     legacy = LabelOptions(legacy_overlap=True)
-    with pytest.raises(RegdataError, match=r"--legacy-overlap overlaps are counted .* build"):
+    with pytest.raises(RegdataError, match=r"`legacy_overlap=True` overlaps are counted .* build"):
         relabel(built, legacy)
     counted = Path(shutil.copyfile(fresh(legacy_overlap=True), built.with_name("counted.h5")))
     # with the thresholds it was counted with
@@ -192,7 +192,7 @@ def test_masks_that_were_shaped_need_the_pixels_too(fresh: Build, tmp_path: Path
     stricter = LabelOptions(overlap=0.93)
     assert relabel(shaped, stricter)["CD3"] < labels["CD3"]
     same(shaped, fresh(erode=2, overlap=0.93))
-    with pytest.raises(RegdataError, match="--erode, --min-size-um2 overlaps are counted"):
+    with pytest.raises(RegdataError, match="`erode=`, `min_size_um2=` overlaps are counted"):
         relabel(shaped, LabelOptions(thresholds={"CD3": "fixed:9"}))
 
 
@@ -250,7 +250,7 @@ def test_a_build_does_not_take_the_file_for_its_own(
     asked = {"he": pair.he, "if_": pair.if_, "output": built, "markers": ("CD3",)}
     assert "label" in build(BuildOptions.model_validate(asked)).kept
     relabel(built, LabelOptions(overlap=0.5), built if named else None, overwrite=named)
-    with pytest.raises(RegdataError, match="pass --overwrite"):
+    with pytest.raises(RegdataError, match="pass `overwrite=True`"):
         build(BuildOptions.model_validate(asked))
 
 
@@ -281,7 +281,7 @@ def test_relabelling_again_and_again_does_not_make_the_file_grow(built: Path) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"thresholds": {"CD8": "otsu"}}, "--threshold CD8: no such marker"),
+        ({"thresholds": {"CD8": "otsu"}}, "`thresholds=CD8`: no such marker"),
         ({"compartments": {"CD8": "ring"}}, "--compartment CD8: no such marker"),
         ({"thresholds": {"CD3": "otzu"}}, "did you mean otsu"),
         ({"classes": {"T": "CD8"}}, "CD8"),
@@ -300,7 +300,7 @@ def test_options_that_cannot_be(built: Path, options: dict[str, Any], message: s
 def test_outputs_that_are_there(built: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.h5"
     other.write_text("mine")
-    with pytest.raises(RegdataError, match=r"other\.h5 exists; pass --overwrite"):
+    with pytest.raises(RegdataError, match=r"other\.h5 exists; pass `overwrite=True`"):
         relabel(built, LabelOptions(), other)
     relabel(built, LabelOptions(), other, overwrite=True)
     assert counts_of(other) == counts_of(built)
