@@ -29,9 +29,9 @@ def test_points(fields: Path) -> None:
     ("options", "message"),
     [
         ({}, "got none"),
-        ({"points": Path("p"), "nucls": Path("n")}, "got --points and --nucls"),
-        ({"points": Path("p")}, "--points needs --images"),
-        ({"geojson": Path("g")}, "--geojson needs --images"),
+        ({"points": Path("p"), "nucls": Path("n")}, "got `points=` and `nucls=`"),
+        ({"points": Path("p")}, "`points=` needs `images=`"),
+        ({"geojson": Path("g")}, "`geojson=` needs `images=`"),
         ({"nucls": Path("nowhere")}, "nowhere"),
     ],
 )

@@ -82,7 +82,7 @@ def test_the_ambiguous_band_lies_below_the_overlap() -> None:
 
 def test_compartments_are_two() -> None:
     assert options(compartments={"CD3": "ring"}).compartments == {"CD3": "ring"}
-    with pytest.raises(RegdataError, match="CD3=membrane: expected nucleus or ring"):
+    with pytest.raises(RegdataError, match="CD3=membrane`: expected nucleus or ring"):
         options(compartments={"CD3": "membrane"})
 
 

@@ -55,10 +55,10 @@ def test_images_are_paired_by_name_not_by_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("matrices", "changes", "message"),
     [
-        ({"x": GOOD}, {}, r"1 are in one of them only \(y\), 1 in both; pass --common"),
+        ({"x": GOOD}, {}, r"1 are in one of them only \(y\), 1 in both; pass `common=True`"),
         ({"z": GOOD}, {}, r"3 are in one of them only \(x, y, z\), 0 in both$"),
         ({"x": [[9, 9, 9], *GOOD[1:]], "y": GOOD}, {}, "x has others in"),
-        ({"x": GOOD, "y": GOOD}, {"classes": {"a": {}, "c": {}}}, "the same --map"),
+        ({"x": GOOD, "y": GOOD}, {"classes": {"a": {}, "c": {}}}, "the same `mapping=`"),
         ({"x": GOOD, "y": GOOD}, {"conventions": {"radius_um": 6}}, "same radius_um, got 3.75"),
         ({"x": GOOD[:2]}, {}, "damaged"),
     ],

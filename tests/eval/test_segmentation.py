@@ -108,7 +108,7 @@ def test_classes_are_paired_by_order_name_or_map() -> None:
     classes, how = pair_classes(OWN, None, 3, mapping)
     assert classes is not None
     assert classes.classifier.tolist() == [0, 1, 2, 0]
-    assert "--map" in how
+    assert "mapping" in how
 
 
 def test_classes_that_do_not_fit_are_not_scored_unless_asked_for() -> None:

@@ -19,7 +19,7 @@ from regdata.annotated.points import load_points
 from regdata.cells.dataset import read_dataset, write_dataset
 from regdata.cells.record import Record, SlideRecord
 from regdata.cells.table import CellTable
-from regdata.commands.export import export
+from regdata.commands import main
 from regdata.exports.run import ExportOptions, export_cells
 from regdata.report.pictures import write_png
 
@@ -52,7 +52,7 @@ def of_two(
 
 
 def run(*words: object) -> Result:
-    return CliRunner().invoke(export, [str(word) for word in words])
+    return CliRunner().invoke(main, ["export", *map(str, words)])
 
 
 def known(file: Path) -> tuple[CellTable, np.ndarray]:

@@ -203,7 +203,7 @@ BAD = {
     "text": (lambda c: c | {"config": "x"}, "does not name its 2 classes"),
     "network": (
         lambda c: c | {"arch": "CellViTSAM", WEIGHTS: {"encoder.pos_embed": torch.ones(1)}},
-        "a CellViTSAM network; one that segments goes to --model",
+        "a CellViTSAM network; one that segments goes to `model=`",
     ),
     "nameless network": (
         lambda c: {WEIGHTS: {"encoder.pos_embed": torch.ones(1)}},

@@ -36,7 +36,7 @@ def test_pairs(classifier, annotated, mapping, names, of_classifier, of_set):
 @pytest.mark.parametrize(
     ("classifier", "annotated", "mapping", "message"),
     [
-        (["lymphocyte"], ["sTIL"], {}, "--map CLASSIFIER=SET"),
+        (["lymphocyte"], ["sTIL"], {}, "`mapping=` CLASSIFIER=SET"),
         (["a", "b"], ["a"], {}, "b of the classifier"),
         (["a"], ["a", "tumor"], {}, "tumor of the set"),
         (["a"], ["a"], {"z": "a"}, "classifier has no class z"),

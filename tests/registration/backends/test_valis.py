@@ -176,7 +176,7 @@ def test_a_python_without_valis_is_named(tmp_path):
 
 
 def test_without_valis_one_line_says_where_to_have_it(tmp_path):
-    assert "pass --valis-python PATH" in str(missing_valis())
+    assert "pass `valis_python=PATH`" in str(missing_valis())
     with pytest.raises(RegdataError, match="VALIS is not installed here"):
         registered(tmp_path, nearest_to(0), ValisRun())
 
