@@ -9,13 +9,13 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from simulated import SimulatedPair
 
 import regdata
 from regdata.commands import main
 from regdata.errors import RegdataError
 from regdata.public.judging import RegisterOptions
+from regdata.report import write_png
 
 ROOT = Path(__file__).parents[1]
 NAMES = {
@@ -33,7 +33,6 @@ NAMES = {
     "__version__",
 }
 COMMANDS = {"fit_classifier": "train"}
-NOT_OPTIONS = {"help"}
 
 
 def test_the_names_and_nothing_else() -> None:
@@ -73,11 +72,9 @@ def test_docstrings_say_arguments_and_errors(name: str) -> None:
 )
 def test_options_are_those_of_the_command(name: str) -> None:
     command = main.commands[COMMANDS.get(name, name)]
-    options = {str(p.name): p for p in command.params} | {}
+    options = {str(p.name): p for p in command.params}
     parameters = inspect.signature(getattr(regdata, name)).parameters
-    assert set(options) - NOT_OPTIONS == set(parameters)
-    context = CliRunner()
-    assert context.invoke(command, ["--help"]).exit_code == 0
+    assert set(options) == set(parameters)
     if name == "relabel":  # what is not given stays as it was
         return
     for key, parameter in parameters.items():
@@ -152,10 +149,11 @@ def test_a_section_from_slides_to_exports(pair: SimulatedPair, tmp_path: Path) -
     assert exported.output.exists()
 
     (tmp_path / "points").mkdir()
-    lines = [f"{x},{y},lymphocyte" for x, y in pair.truth.xy]
-    (tmp_path / "points/he.ome.csv").write_text("\n".join(["x,y,class", *lines]))
+    inside = pair.truth.xy[(pair.truth.xy < 256).all(1)]
+    lines = [f"{x},{y},lymphocyte" for x, y in inside]
+    (tmp_path / "points/a.csv").write_text("\n".join(["x,y,class", *lines]))
     (tmp_path / "images").mkdir()
-    (tmp_path / "images/he.ome.tif").symlink_to(pair.he)
+    write_png(tmp_path / "images/a.png", pair.tissue.rgb[:256, :256])
     out = str(tmp_path / "scores")
     given = {"images": str(tmp_path / "images"), "points": str(tmp_path / "points")}
     found = regdata.evaluate(classifier, out, **given)

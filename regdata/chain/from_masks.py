@@ -75,7 +75,7 @@ class MaskSource:
 def open_masked(options: MaskOptions) -> MaskSource:
     """Open slide, masks and network; what can be refused early is refused here."""
     check_options(options, options.markers)
-    he = open_he(options.he, options.he_mpp, "--masks")
+    he = open_he(options.he, options.he_mpp, "masks")
     image, masks = open_masks(
         options.masks, he, options.markers, options.channel_names, options.if_mpp
     )

@@ -48,7 +48,7 @@ def find_nuclei(source: Source, run: RunDirectory) -> StageResult[Path]:
         path, mpp = source.he
         raise RegdataError(
             f"no nucleus found in {path}; is it H&E, and is its pixel size ({mpp} µm) right? "
-            "Correct it with --he-mpp"
+            "Correct it with `he_mpp=`"
         )
     return found
 

@@ -69,7 +69,7 @@ def open_he(path: Path, mpp: float | None, other: str) -> Slide:
     if not he.is_rgb or he.dtype != np.uint8:
         raise RegdataError(
             f"{path} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
-            f"{he.dtype}); expected the H&E slide. Are --he and {other} swapped?"
+            f"{he.dtype}); expected the H&E slide. Are `he=` and `{other}=` swapped?"
         )
     return he
 
@@ -84,7 +84,7 @@ def open_he_if(
     RegdataError
         One cannot be read or does not say its pixel size, or the first is no RGB picture.
     """
-    he, if_ = open_he(he_path, he_mpp, "--if"), open_slide(if_path).with_mpp(if_mpp)
+    he, if_ = open_he(he_path, he_mpp, "if_"), open_slide(if_path).with_mpp(if_mpp)
     he.known_mpp("he_mpp")
     if_.known_mpp("if_mpp")
     return he, if_
@@ -99,7 +99,7 @@ def open_pair(options: BuildOptions) -> Pair:
     dapi = find_dapi(if_.channels, options.dapi)
     for name, channel in markers.items():
         if channel == dapi:
-            raise RegdataError(f"--marker {name} is the nuclear channel; choose a stained marker")
+            raise RegdataError(f"`markers={name}` is the nuclear channel; choose a stained marker")
     identity = {
         "he": [file_identity(options.he), he.mpp],
         "if": [file_identity(options.if_), if_.mpp, if_.channels],

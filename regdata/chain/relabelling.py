@@ -175,11 +175,11 @@ def _counted(
 def _check_curves_decide(path: Path, options: LabelOptions) -> None:
     """Refuse cut-offs that files of before pixels were kept cannot tell."""
     rule = options.rule
-    for name, share in (("--overlap", rule.overlap), ("--ambiguous", rule.ambiguous)):
+    for name, share in (("overlap", rule.overlap), ("ambiguous", rule.ambiguous)):
         if not decides(share):
             raise RegdataError(
                 f"{path}: made by an older version, which kept shares in steps of 0.05 alone, not "
-                f"{name} {share:g}; run `regdata build` again, which needs the images"
+                f"`{name}={share:g}`; run `regdata build` again, which needs the images"
             )
 
 

@@ -69,7 +69,7 @@ def warped(
 
 def _frame(he_slide: Slide, mpp: float) -> Slide:
     """The H&E slide as if scanned at another pixel size; only its frame, not to be read."""
-    scale = he_slide.known_mpp("--he-mpp") / mpp
+    scale = he_slide.known_mpp("he_mpp") / mpp
     width, height = (max(1, math.ceil(side * scale - 1e-6)) for side in he_slide.size)
     return replace(he_slide, sizes=((width, height),), mpp=mpp)
 

@@ -13,6 +13,7 @@ from simulated import SimulatedPair
 
 from regdata.commands.cli import main
 from regdata.errors import RegdataError
+from regdata.public import evaluating as stage
 
 
 def run(*words: object) -> Result:
@@ -29,7 +30,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]
         rows = [f"{x},{y},cell" for x, y in image.image.points_xy]
         (tmp_path / f"points/{image.image.name}.csv").write_text("\n".join(["x,y,class", *rows]))
     (tmp_path / "c.pt").write_bytes(b"x")
-    monkeypatch.setattr("regdata.eval.evaluate_cells", lambda *_: found)
+    monkeypatch.setattr(stage, "evaluate_cells", lambda *_: found)
     return ("evaluate", tmp_path / "c.pt", *("--images", tmp_path / "images"), "--points",
             tmp_path / "points")  # fmt: skip
 
@@ -101,8 +102,8 @@ def test_intervals_draw_slides_unless_asked(
         asked.append(settings.conventions.resample)
         raise RegdataError("enough")
 
-    monkeypatch.setattr("regdata.eval.evaluate_cells", stop)
-    monkeypatch.setattr("regdata.annotated.load_set", lambda _: None)
+    monkeypatch.setattr("regdata.public.evaluating.evaluate_cells", stop)
+    monkeypatch.setattr("regdata.public.evaluating.load_set", lambda _: None)
     for more in ([], ["--resample", "image"]):
         CliRunner().invoke(main, ["evaluate", "c.pt", "--set", "nucls:x", *more])
     assert asked == ["slide", "image"]

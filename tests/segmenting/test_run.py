@@ -56,7 +56,7 @@ def slide(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regdata.cellvit.networks.load_model", lambda path, device, exact: MODEL)
+    monkeypatch.setattr("regdata.public.segmenting.load_model", lambda path, device, exact: MODEL)
 
 
 def run(*words: object) -> Result:
