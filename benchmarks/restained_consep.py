@@ -29,7 +29,7 @@ from regdata.errors import RegdataError
 from regdata.eval.metrics.label_truth import Agreement, agreement
 from regdata.eval.metrics.matching import match_points
 from regdata.eval.metrics.rates import precision_recall_f1
-from regdata.eval.pages.text_table import table
+from regdata.eval.pages.scores import score_table
 from regdata.eval.run import evaluate_classifier
 from regdata.names import UNKNOWN
 from regdata.report.pictures import write_png
@@ -167,7 +167,9 @@ def main() -> None:
         classifier = folder / f"{name.replace(' ', '_')}.pt"
         report = train_classifier(files, classifier)
         scores = evaluate_classifier(classifier, annotated)
-        print(f"\n{name}: validation AUROC {report.best.auroc:.3f}\n{table(scores)}", flush=True)
+        print(
+            f"\n{name}: validation AUROC {report.best.auroc:.3f}\n{score_table(scores)}", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from regdata.errors import RegdataError
 from regdata.eval.metrics import Difference, Statistic, bootstrap_difference, f1_scores, mean_f1
 from regdata.paths import StrPath
+from regdata.report import interval, number, text_table
 
 Key = tuple[str, str, str]
 _NAMES = 3  # images named in a message
@@ -148,23 +149,14 @@ def comparison_table(found: Comparison) -> str:
     """Aligned columns: both values, their difference, its interval and p."""
     rows = [("", "first", "second", "difference", "95 % interval", "p")]
     for name, one in found.differences.items():
-        span = "-" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
-        signed = "-" if one.value is None else f"{one.value:+.3f}"
-        p = "-" if one.p is None else f"{one.p:.3f}"
-        rows.append((name, _fixed(one.first), _fixed(one.second), signed, span, p))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            text.rjust(width) if k else text.ljust(width)
-            for k, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+        span = interval((one.low, one.high), "+.3f")
+        values = (number(one.first), number(one.second), number(one.value, "+.3f"))
+        rows.append((name, *values, span, number(one.p)))
     left = f"; {found.left_out} left out" if found.left_out else ""
     units = found.images if found.by == "image" else found.slides
     how = f"intervals: both drawn alike, over {units} {found.by}s" if units > 1 else "no intervals"
     footer = f"{found.images} image(s) of {found.slides} slide(s) that both have{left}; {how}"
-    return "\n".join([*lines, footer])
+    return f"{text_table(rows)}\n{footer}"
 
 
 def _matrices(rows: Any, side: int, file: Path) -> dict[Key, NDArray[np.int64]]:
@@ -209,7 +201,3 @@ def _same_annotation(
 
 def _column(matrices: NDArray[np.float64], place: int) -> NDArray[np.float64]:
     return f1_scores(matrices)[:, place]
-
-
-def _fixed(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

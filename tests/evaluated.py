@@ -1,5 +1,6 @@
 """Evaluations and labelled files in memory, as the tests of the pages take them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -25,13 +26,18 @@ def square(xy: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int
 
 
 def scattered(
-    folder: Path, seed: int = 0, images: int = 3, nuclei: int = 30, right: float = 0.8
+    folder: Path,
+    seed: int = 0,
+    images: int = 3,
+    nuclei: int = 30,
+    right: float = 0.8,
+    stem: str = "field",
 ) -> tuple[AnnotatedSet, dict[str, Prediction]]:
     """Images of noise with annotated points; most are found, two in each image in vain."""
     rng = np.random.default_rng(seed)
     made, predicted = [], {}
     for i in range(images):
-        path = folder / f"field_{i}.png"
+        path = folder / f"{stem}_{i}.png"
         cv2.imwrite(str(path), rng.integers(120, 255, (SIDE, SIDE, 3)).astype(np.uint8))
         xy = rng.uniform(10, SIDE - 10, (nuclei, 2))
         labels = rng.integers(0, 2, nuclei)
@@ -45,10 +51,11 @@ def scattered(
     return AnnotatedSet(tuple(made), CLASSES, MPP), predicted
 
 
-def evaluation(folder: Path, **how: float) -> Evaluation:
+def evaluation(folder: Path, names: tuple[str, str] = CLASSES, **how: float | str) -> Evaluation:
     """Such images scored, with the cells they came from."""
     annotated, predicted = scattered(folder, **how)  # type: ignore[arg-type]
-    classes = map_classes(CLASSES, CLASSES)
+    annotated = replace(annotated, classes=names)
+    classes = map_classes(names, names)
     scores = evaluate(
         annotated, lambda image: predicted[image.name], classes, Conventions(draws=50)
     )
@@ -57,7 +64,7 @@ def evaluation(folder: Path, **how: float) -> Evaluation:
         for image in annotated.images
         for p in [predicted[image.name]]
     )
-    return Evaluation(scores, images, classes, CLASSES, CLASSES, "tiny", "ab" * 32, {"epochs": 3})
+    return Evaluation(scores, images, classes, names, names, "tiny", "ab" * 32, {"epochs": 3})
 
 
 def points_only(truth: NDArray[np.float64], found: NDArray[np.float64]) -> FoundImage:

@@ -8,7 +8,7 @@ from regdata.cells import versions
 from regdata.eval import Evaluation
 from regdata.eval.conventions import by_preset, matched_classes
 from regdata.eval.metrics import FoundImage, cells_table, misplaced, write_cells
-from regdata.eval.pages.page import Told, evaluation_page
+from regdata.eval.pages.page import Context, evaluation_page
 from regdata.files import file_identity, replacing, write_json
 
 _PAGE = "index.html"
@@ -38,8 +38,14 @@ def write_folder(
     known = file_identity(classifier)["sha256"]
     rows = [("classifier", f"{classifier}, sha256 of its ends {known}")]
     rows += [("versions", ", ".join(f"{name} {text}" for name, text in versions().items()))]
-    told = Told(
-        classifier.name, source, chance, matched, presets or {}, warnings_of(evaluation), rows
+    context = Context(
+        classifier=classifier.name,
+        source=source,
+        chance=chance,
+        matched=matched,
+        presets=presets or {},
+        warnings=warnings_of(evaluation),
+        provenance=rows,
     )
     names = (
         {}
@@ -52,14 +58,14 @@ def write_folder(
         **scores.to_dict(),
         "chance": None if chance is None else {**chance, "per_class": names},
         "matched": matched,
-        "presets": dict(told.presets),
-        "warnings": list(told.warnings),
+        "presets": dict(context.presets),
+        "warnings": list(context.warnings),
         "counts": _counts_of(evaluation.images),
     }
     write_json(folder / "scores.json", content)
     cells = write_cells(folder, cells_table(evaluation.images, scores.classes))
     with replacing(folder / _PAGE) as part:
-        part.write_text(evaluation_page(evaluation, told), encoding="utf-8")
+        part.write_text(evaluation_page(evaluation, context), encoding="utf-8")
     return folder / "scores.json", cells, folder / _PAGE
 
 

@@ -1,8 +1,7 @@
 """The gallery of an evaluation: nuclei found in vain, missed and confused, as crops."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,12 +10,12 @@ from numpy.typing import NDArray
 
 from regdata.arrays import Floats
 from regdata.eval.metrics import FoundImage
-from regdata.report import CROP_UM, Window, allot, grid, heading, jpeg_uri, paragraph
+from regdata.report import FOUND_COLOUR, Crop, Group, Outline, Window, allot
 
-_ANNOTATED, FOUND = "#ffe600", "#00e5ff"
+ANNOTATED_COLOUR = "#ffe600"
+"""Of the outlines of annotated nuclei; those of found ones are as in the report of a build."""
 SHOWN = 24
 """Crops of each kind."""
-_QUALITY = 88
 _MARK_UM = 1.5  # half a marker
 
 
@@ -36,28 +35,8 @@ class Case:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Shape:
-    """An outline in a crop, in level-0 pixels; a single point is drawn as a marker."""
-
-    points: Floats
-    colour: str
-    main: bool
-
-
-def gallery(images: Sequence[FoundImage], classes: Sequence[str]) -> Iterator[str]:
+def mistakes(images: Sequence[FoundImage], classes: Sequence[str]) -> Iterator[Group]:
     """The three kinds of mistake, with what was annotated and what was found."""
-    yield heading("Mistakes")
-    yield paragraph(
-        f"Crops of {CROP_UM:g} µm at the images' own resolution, spread over images and classes "
-        "and so no random sample. The nucleus in question is drawn thick, others thin; under the "
-        "pointer outlines hide. Before blaming the classifier, ask whether the annotation is right."
-    )
-    yield (
-        f'<div class="legend"><span style="background:#5b4a6e;color:{_ANNOTATED};padding:0 .5rem">'
-        f'annotated</span><span style="background:#5b4a6e;color:{FOUND};padding:0 .5rem">found'
-        "</span></div>"
-    )
     kinds: tuple[tuple[str, Callable[[FoundImage], NDArray[np.int64]]], ...] = (
         ("False positives: found, not annotated", _in_vain),
         ("False negatives: annotated, not found", _missed),
@@ -66,9 +45,7 @@ def gallery(images: Sequence[FoundImage], classes: Sequence[str]) -> Iterator[st
     for title, rows_of in kinds:
         rows = [rows_of(found) for found in images]
         total = sum(map(len, rows))
-        cases = pick(images, rows, classes)
-        yield heading(f"{title}: {len(cases)} of {total:,}", 3)
-        yield grid(_figures(images, cases), "gallery") if cases else paragraph("There are none.")
+        yield Group(title, total, _crops(images, pick(images, rows, classes)))
 
 
 def pick(
@@ -99,26 +76,6 @@ def _in_turn(kind: NDArray[np.int64], place: NDArray[np.int64], seed: int = 0) -
     groups = dict(list(turn.groupby("kind")))
     quotas = zip(names.tolist(), allot(sizes, SHOWN), strict=True)
     return [int(k) for name, quota in quotas for k in groups[name].index[:quota]]
-
-
-def crop_svg(image: NDArray[np.uint8], window: Window, shapes: Sequence[Shape], title: str) -> str:
-    """A crop with outlines and markers drawn over it as vectors."""
-    side = window.side
-    drawn = "".join(_drawn(shape, window) for shape in shapes)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" role="img">'
-        f"<title>{escape(title)}</title>"
-        f'<image width="{side}" height="{side}" href="{jpeg_uri(image, _QUALITY)}"/>{drawn}</svg>'
-    )
-
-
-def held(window: Window, size: tuple[int, int]) -> Window:
-    """The window moved into an image of (w, h) pixels, as far as it fits."""
-    corner = [
-        max(0.0, min(at, side - window.side * window.step))
-        for at, side in zip(window.corner, size, strict=True)
-    ]
-    return replace(window, corner=(corner[0], corner[1]))
 
 
 def _marker(xy: Floats, mpp: float) -> Floats:
@@ -153,9 +110,9 @@ def _case(images: Sequence[FoundImage], i: int, a: int, f: int, classes: Sequenc
     return Case(i, a, f, (*lines, found.image.name))
 
 
-def _figures(images: Sequence[FoundImage], cases: Sequence[Case]) -> list[str]:
-    """A figure per case; every image is opened once."""
-    done: dict[int, str] = {}
+def _crops(images: Sequence[FoundImage], cases: Sequence[Case]) -> list[Crop]:
+    """A crop per case; every image is opened once."""
+    done: dict[int, Crop] = {}
     for i in sorted({case.image for case in cases}):
         found = images[i]
         slide = found.image.opened().with_mpp(found.mpp)
@@ -164,40 +121,33 @@ def _figures(images: Sequence[FoundImage], cases: Sequence[Case]) -> list[str]:
             if case.image != i:
                 continue
             xy = found.xy[case.found] if case.found >= 0 else found.image.points_xy[case.annotated]
-            window = held(Window.around(xy, found.mpp, 1.0), slide.size)
+            window = Window.around(xy, found.mpp, 1.0).held(slide.size)
             rgb = slide.read_rgb(window.corner, (window.side, window.side), 1.0)
-            shapes = list(_shapes(found, case, window, outlines))
             x, y = np.rint(xy).astype(int).tolist()
-            svg = crop_svg(rgb, window, shapes, f"{found.image.name} at x {x}, y {y}")
-            text = "<br>".join(map(escape, case.lines))
-            done[k] = f"<figure>{svg}<figcaption>{text}</figcaption></figure>"
+            title = f"{found.image.name} at x {x}, y {y}"
+            drawn = sorted(_outlines(found, case, window, outlines), key=lambda one: one.width)
+            done[k] = Crop([rgb], drawn, title, case.lines)
     return [done[k] for k in range(len(cases))]
 
 
-def _shapes(
+def _outlines(
     found: FoundImage, case: Case, window: Window, outlines: NDArray[np.int32] | None
-) -> Iterator[Shape]:
-    """All that was annotated and found in a crop; the case itself last, on top."""
-    own = []
+) -> Iterator[Outline]:
+    """All that was annotated and found in a crop, the case itself thick."""
     for a in _within(found.image.points_xy, window):
         points = None if outlines is None else _contour(outlines, a, window)
         if points is None:
             points = _marker(found.image.points_xy[a], found.mpp)
-        shape = Shape(points, _ANNOTATED, a == case.annotated)
-        if not shape.main:
-            yield shape
-        else:
-            own.append(shape)
+        yield _outline(window.inside(points), ANNOTATED_COLOUR, a == case.annotated)
     for f in _within(found.xy, window):
         points = found.contour(f).astype(np.float64)
         if len(points) == 0:
             points = _marker(found.xy[f], found.mpp)
-        shape = Shape(points, FOUND, f == case.found)
-        if not shape.main:
-            yield shape
-        else:
-            own.append(shape)
-    yield from own
+        yield _outline(window.inside(points), FOUND_COLOUR, f == case.found)
+
+
+def _outline(points: Floats, colour: str, main: bool) -> Outline:
+    return Outline(points, colour, 2.2) if main else Outline(points, colour, 1, 0.75)
 
 
 def _within(xy: Floats, window: Window) -> list[int]:
@@ -215,12 +165,3 @@ def _contour(outlines: NDArray[np.int32], index: int, window: Window) -> Floats 
         return None
     points = max(found, key=len)[:, 0].astype(np.float64)
     return np.asarray(points + np.array([left, top]) + 0.5, np.float64)
-
-
-def _drawn(shape: Shape, window: Window) -> str:
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in window.inside(shape.points).tolist())
-    look = ("2.2", "1") if shape.main else ("1", "0.75")
-    return (
-        f'<polygon points="{points}" fill="none" stroke="{shape.colour}" stroke-width="{look[0]}" '
-        f'stroke-opacity="{look[1]}" vector-effect="non-scaling-stroke"/>'
-    )

@@ -1,9 +1,8 @@
 """Scores of a segmentation network as plain text tables."""
 
-from collections.abc import Sequence
-
 from regdata.eval import SegmentationReport
 from regdata.eval.metrics import ClassScores, Estimate, SegmentationScores
+from regdata.report import interval, number, text_table
 
 _LABELS = {
     "dice": "Dice",
@@ -47,7 +46,7 @@ def _binary_table(scores: SegmentationScores) -> str:
     """One line per score: its mean and interval."""
     rows = [("score", "mean", "95 % interval")]
     rows += [(_LABELS[k], _value(e), _span(e)) for k, e in scores.binary.items()]
-    return _align(rows)
+    return text_table(rows)
 
 
 def _class_table(scores: ClassScores) -> str:
@@ -63,7 +62,7 @@ def _class_table(scores: ClassScores) -> str:
         "balanced accuracy": scores.balanced_accuracy,
     }
     lines = [(name, _value(value), _span(value)) for name, value in means.items()]
-    return f"{_align(rows)}\n{_align([('', 'value', '95 % interval'), *lines])}"
+    return f"{text_table(rows)}\n{text_table([('', 'value', '95 % interval'), *lines])}"
 
 
 def _robustness_table(report: SegmentationReport) -> str:
@@ -76,31 +75,12 @@ def _robustness_table(report: SegmentationReport) -> str:
         if scores.classes is not None and classed:
             values += [scores.classes.mpq_plus, scores.classes.balanced_accuracy]
         rows.append((name, *map(_value, values)))
-    return _align(rows)
-
-
-def _align(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text: names to the left, numbers to the right.
-
-    Examples
-    --------
-    >>> print(_align([("a", "b"), ("long", "1.0")]))
-    a       b
-    long  1.0
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [text.rjust(width) for text, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
-    return "\n".join(lines)
+    return text_table(rows)
 
 
 def _value(estimate: Estimate) -> str:
-    return "-" if estimate.value is None else f"{estimate.value:.3f}"
+    return number(estimate.value)
 
 
 def _span(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{estimate.low:.3f} - {estimate.high:.3f}"
+    return interval((estimate.low, estimate.high), between=" - ")

@@ -8,7 +8,6 @@ import click
 from click.core import ParameterSource
 
 from regdata.commands.nuclei_options import nuclei_options, resource_options
-
 from regdata.commands.options import warn
 
 if TYPE_CHECKING:

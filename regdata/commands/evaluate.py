@@ -47,11 +47,11 @@ _RENAMED = {"--radius": "--radius-um"}
 def evaluate(classifier: Path, mapping: tuple[str, ...], **options: Any) -> None:
     """Score a classifier against nuclei that people annotated."""
     from regdata.annotated import parse_mapping
-    from regdata.eval.pages import preset_line, table
+    from regdata.eval.pages import preset_line, score_table
     from regdata.public import evaluate as run
 
     found = run(classifier, mapping=parse_mapping(mapping), **options)
-    click.echo(table(found.scores))
+    click.echo(score_table(found.scores))
     for warning in found.warnings:
         warn(warning)
     for name, result in found.presets.items():

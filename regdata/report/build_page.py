@@ -1,6 +1,6 @@
 """The report of a build: one page that a person judges its labels by, with all it shows inside."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -13,12 +13,20 @@ from regdata.errors import RegdataError
 from regdata.files import Progress, replacing, silent
 from regdata.labelling.rules import REASONS, Rule, parse_rules
 from regdata.names import NEGATIVE, quoted
-from regdata.report.cells import gallery
+from regdata.report.cells import galleries
 from regdata.report.contents import Build, ClassOf, Judgement
-from regdata.report.html import page
-from regdata.report.markers import markers, reasons
+from regdata.report.gallery import CROP_UM
+from regdata.report.markers import marker_sections, reason_maps, reasons
+from regdata.report.page import render
 from regdata.report.qc import Aligned, Look
-from regdata.report.sections import alignment, headline, honesty, provenance
+from regdata.report.sections import (
+    alignment,
+    counts,
+    doubts,
+    options_text,
+    provenance,
+    verdict,
+)
 
 
 def write_report(path: Path, build: Build, progress: Progress = silent) -> None:
@@ -26,19 +34,26 @@ def write_report(path: Path, build: Build, progress: Progress = silent) -> None:
 
     Nothing but what it shows is read from the slides, a crop at a time.
     """
-    text = page(f"Labels of {build.name}", _parts(build, progress))
+    why = reasons(build)
+    text = render(
+        "build.html",
+        title=f"Labels of {build.name}",
+        facts=counts(build),
+        verdict=verdict(build),
+        doubts=list(doubts(build)),
+        alignment=alignment(build),
+        markers=marker_sections(build),
+        unknown=int(build.unknown.sum()),
+        reasons=why,
+        reason_maps=reason_maps(build, why),
+        crop_um=CROP_UM,
+        galleries=list(galleries(build, progress)),
+        masks=build.verdict is None,
+        provenance=provenance(build),
+        options=options_text(build),
+    )
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-
-
-def _parts(build: Build, progress: Progress) -> Iterator[str]:
-    yield from headline(build)
-    yield from alignment(build)
-    yield from markers(build)
-    yield from reasons(build)
-    yield from gallery(build, progress)
-    yield from honesty(build)
-    yield from provenance(build)
 
 
 def load_build(

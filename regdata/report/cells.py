@@ -1,7 +1,7 @@
 """The report's gallery: nuclei of every class, negative and unknown ones, as crops."""
 
 from collections.abc import Iterator
-from html import escape
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,48 +9,55 @@ from numpy.typing import NDArray
 from regdata.arrays import RGB
 from regdata.files import Progress, silent
 from regdata.names import NEGATIVE, UNKNOWN
-from regdata.report.charts import short
 from regdata.report.contents import Build
 from regdata.report.gallery import (
-    CROP_UM,
     SHOWN,
+    Crop,
+    Group,
+    Outline,
     Window,
-    nucleus_svg,
     probability_strata,
     sample,
     stained,
 )
-from regdata.report.html import grid, heading, paragraph
+from regdata.report.numbers import short
 
 _MOST = 720  # nuclei on a page, so that it stays light with many classes
 _PANELS = 3  # markers shown of a class
 _TIMES = 3.0  # the threshold, that is drawn brightest where no nucleus is positive
 
 
-def gallery(build: Build, progress: Progress = silent) -> Iterator[str]:
-    """Per class its nuclei, negative ones and unknown ones, beside its markers."""
-    yield heading("Gallery")
-    yield paragraph(
-        f"Crops of {CROP_UM:g} µm: H&E, then the marker warped to it and corrected, its stained "
-        "pixels orange; the outline is that of the nucleus (it hides under the pointer). The "
-        "nuclei are no random sample: probabilities are drawn evenly from the surest to the "
-        "most doubtful, and places spread over the slide, so doubtful nuclei are more frequent "
-        "here than in the file; unknown ones are drawn evenly from all reasons."
-    )
+@dataclass(frozen=True)
+class ClassGallery:
+    """Nuclei shown for a class: its own, negative and unknown ones, beside its markers.
+
+    Attributes
+    ----------
+    contrast
+        How the markers are drawn, for each one.
+    """
+
+    name: str
+    rule: str
+    contrast: str
+    panels: int
+    groups: tuple[Group, ...]
+
+
+def galleries(build: Build, progress: Progress = silent) -> Iterator[ClassGallery]:
+    """The gallery of each class; crops are read from the slides one by one."""
     count = min(SHOWN, _MOST // (3 * max(1, len(build.classes))))
     done = 0
-    for name in build.classes:
-        panels = panels_of(build, name)
-        white = {marker: white_of(build, marker) for marker in panels}
-        yield heading(f"{name} ({build.classes[name].rule})", 3)
-        yield paragraph(f"P is the probability of {name}. {_contrast(build, white)}")
+    for name, one in build.classes.items():
+        white = {marker: white_of(build, marker) for marker in panels_of(build, name)}
+        groups = []
         for label in (name, NEGATIVE, UNKNOWN):
-            picked = pick(build, name, label, count)
-            yield heading(f"{label}: {len(picked)} of {int((build.labels == label).sum()):,}", 4)
-            figures = [nucleus(build, index, name, white) for index in picked.tolist()]
-            yield grid(figures, "gallery" if len(panels) < 2 else "gallery wide")
+            picked = pick(build, name, label, count).tolist()
+            crops = [nucleus(build, index, name, white) for index in picked]
+            groups.append(Group(label, int((build.labels == label).sum()), crops))
             done += 1
             progress(done / (3 * len(build.classes)))
+        yield ClassGallery(name, one.rule, _contrast(build, white), len(white), tuple(groups))
 
 
 def panels_of(build: Build, name: str) -> list[str]:
@@ -64,10 +71,7 @@ def _contrast(build: Build, white: dict[str, float]) -> str:
     scales = [
         f"{m} black at 0, brightest at {short(v)}" for m, v in white.items() if m not in masks
     ]
-    told = "; ".join([*scales, *(f"{m} is a mask" for m in masks)])
-    if not told:
-        return "No marker to show."
-    return f"Same contrast in all crops (square root of the intensity): {told}."
+    return "; ".join([*scales, *(f"{m} is a mask" for m in masks)])
 
 
 def pick(build: Build, name: str, label: str, count: int) -> NDArray[np.int64]:
@@ -98,8 +102,8 @@ def white_of(build: Build, marker: str) -> float:
     return max(float(np.percentile(bright, 75)) if len(bright) else _TIMES * limit, 1.5 * limit)
 
 
-def nucleus(build: Build, index: int, name: str, white: dict[str, float]) -> str:
-    """One nucleus of the gallery, as a figure."""
+def nucleus(build: Build, index: int, name: str, white: dict[str, float]) -> Crop:
+    """One nucleus of the gallery: the H&E, then each marker with the intensity drawn brightest."""
     aligned, cells = build.aligned, build.cells
     window = Window.around(cells.xy[index], build.mpp, aligned.step)
     size = (window.side, window.side)
@@ -111,10 +115,9 @@ def nucleus(build: Build, index: int, name: str, white: dict[str, float]) -> str
         limit = aligned.limit(marker, window.corner, size)
         pictures.append(stained(image.astype(np.float32), limit, most))
     x, y = np.rint(cells.xy[index]).astype(int).tolist()
-    title = f"nucleus {index} at x {x}, y {y}"
-    svg = nucleus_svg(pictures, window.inside(cells.contour(index)), title)
-    lines = "<br>".join(map(escape, _caption(build, index, name)))
-    return f"<figure>{svg}<figcaption>{lines}</figcaption></figure>"
+    outline = Outline(window.inside(cells.contour(index)))
+    lines = tuple(_caption(build, index, name))
+    return Crop(pictures, [outline], f"nucleus {index} at x {x}, y {y}", lines)
 
 
 def _caption(build: Build, index: int, name: str) -> Iterator[str]:
@@ -122,11 +125,11 @@ def _caption(build: Build, index: int, name: str) -> Iterator[str]:
         yield str(build.obs["reason"].iloc[index])
     chance = float(build.classes[name].chance[index])
     error = float(build.numbers("registration_error_um")[index])
-    told = [f"P {_rounded(chance)}"] if np.isfinite(chance) else []
+    parts = [f"P {_rounded(chance)}"] if np.isfinite(chance) else []
     if build.verdict is not None:
-        told.append(f"error {error:.1f} µm" if np.isfinite(error) else "error not known")
-    if told:
-        yield ", ".join(told)
+        parts.append(f"error {error:.1f} µm" if np.isfinite(error) else "error not known")
+    if parts:
+        yield ", ".join(parts)
     markers = build.classes[name].markers
     overlaps = {m: float(build.numbers(f"overlap_{m}")[index]) for m in markers}
     texts = [f"{m} {v:.2f}" if len(overlaps) > 1 else f"{v:.2f}" for m, v in overlaps.items()]
@@ -138,7 +141,7 @@ def _rounded(chance: float) -> str:
 
     Examples
     --------
-    >>> _rounded(0.456), rounded(0.9991), rounded(0.0)
+    >>> _rounded(0.456), _rounded(0.9991), _rounded(0.0)
     ('0.46', '>0.99', '<0.01')
     """
     return ">0.99" if chance > 0.99 else "<0.01" if chance < 0.01 else f"{chance:.2f}"

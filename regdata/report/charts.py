@@ -1,17 +1,39 @@
-"""Charts of the report as SVG: drawn without a plotting library, readable on a phone."""
+"""Charts as SVG: one frame of axes for all, readable on a phone, drawn without a library."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, field
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
-_W, _H = 360, 220  # about as wide as a phone, so that letters keep their size there
-_LEFT, _RIGHT, _TOP, _BASE = 46, 340, 30, 176
+from regdata.arrays import Floats, Ints
+from regdata.report.numbers import short
+from regdata.report.page import render
+
 _BARS = 100
+_MOST = 200  # points of a line
+_HEADROOM = 1.03  # axis over the tallest bar
 POSITIVE_COLOUR, NEGATIVE_COLOUR = "#d1495b", "#8d99ae"
-_FONT = 'font-family="system-ui,DejaVu Sans,sans-serif" font-size="12" fill="#222"'
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What an axis shows, from where to where, and the values named on it."""
+
+    text: str
+    low: float
+    high: float
+    ticks: Sequence[tuple[float, str]]
+
+    @classmethod
+    def linear(cls, text: str, low: float = 0.0, high: float = 1.0) -> "Axis":
+        """An axis with round numbers."""
+        return cls(text, low, high, [(value, short(value)) for value in ticks(low, high)])
+
+    def share(self, value: float) -> float:
+        """Where a value lies, 0 at the low end to 1 at the high one."""
+        return min(max((value - self.low) / max(self.high - self.low, 1e-12), 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -48,13 +70,84 @@ class Bars:
         return np.asarray(self.low + (np.arange(n) + 0.5) / n * (self.high - self.low))
 
 
+@dataclass(frozen=True)
+class Series:
+    """Points of one colour.
+
+    Attributes
+    ----------
+    x, y
+        (n,) each.
+    dots
+        Drawn as dots; otherwise as a line.
+    titles
+        (n,) what the pointer shows of each dot; none by default.
+    """
+
+    name: str
+    colour: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    dots: bool = False
+    titles: Sequence[str] = field(default=())
+
+    @property
+    def points(self) -> list[tuple[float, float, str]]:
+        """What is drawn: x, y and the title of each, of a line no more than can be told apart."""
+        keep = np.arange(len(self.x)) if self.dots else thinned(self.x)
+        titles = self.titles or [""] * len(self.x)
+        return [(float(self.x[k]), float(self.y[k]), titles[k]) for k in keep.tolist()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Axes, what is drawn between them, and where its values lie in the picture.
+
+    Attributes
+    ----------
+    bars
+        Left and right end, height and colour of each.
+    marks
+        Lines across, with their names.
+    band
+        A range of the horizontal axis that is shaded.
+    series
+        Dots and lines; their names stand below.
+    diagonal
+        Draw where both axes are equal.
+    """
+
+    x: Axis
+    y: Axis
+    bars: Sequence[tuple[float, float, float, str]] = ()
+    marks: Sequence[Mark] = ()
+    band: tuple[float, float] | None = None
+    series: Sequence[Series] = ()
+    diagonal: bool = False
+
+    width, height = 360, 240  # about as wide as a phone, so that letters keep their size there
+    left, right, top, base = 46, 344, 26, 194
+
+    def across(self, value: float) -> float:
+        """Pixels of a value of the horizontal axis from the left of the picture."""
+        return self.left + (self.right - self.left) * self.x.share(value)
+
+    def down(self, value: float) -> float:
+        """Pixels of a value of the vertical axis from the top of the picture."""
+        return self.base - (self.base - self.top) * self.y.share(value)
+
+    def svg(self) -> Markup:
+        """The picture, and the names of its series."""
+        return render("chart.html", chart=self)
+
+
 def histogram(
     bars: Bars,
     x_text: str,
     y_text: str,
     marks: Sequence[Mark] = (),
     band: tuple[float, float] | None = None,
-) -> str:
+) -> Markup:
     """A histogram, counts on a log scale.
 
     Parameters
@@ -68,33 +161,20 @@ def histogram(
     """
     log = np.log10(1 + bars.counts)
     tallest = max(float(log.max(initial=0)), 1e-9)
-    width = (_RIGHT - _LEFT) / max(len(log), 1)
-    shapes = [
-        f'<rect x="{_LEFT + k * width:.1f}" y="{_BASE - tall:.1f}" width="{width:.2f}" '
-        f'height="{tall:.1f}" fill="{fill}"/>'
-        for k, (tall, fill) in enumerate(
-            zip(((_BASE - _TOP - 4) * log / tallest).tolist(), bars.colours, strict=True)
-        )
-        if tall > 0
-    ]
-    shade = ""
-    if band is not None:
-        left, right = (_place(value, bars) for value in band)
-        shade = (
-            f'<rect x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" '
-            f'height="{_BASE - _TOP}" fill="#f4d58d" fill-opacity="0.6"/>'
-        )
-    lines = "".join(_mark(mark, bars) for mark in marks)
-    return _svg(
-        f"{x_text}, {y_text}",
-        f"{shade}{''.join(shapes)}{_axes(bars, x_text)}{_heights(tallest)}{lines}"
-        f'<text x="12" y="{_BASE}" transform="rotate(-90 12 {_BASE})">{escape(y_text)}</text>',
-    )
+    edges = np.linspace(bars.low, bars.high, len(log) + 1).tolist()
+    columns = zip(edges[:-1], edges[1:], log.tolist(), bars.colours, strict=True)
+    return Chart(
+        x=Axis.linear(x_text, bars.low, bars.high),
+        y=Axis(y_text, 0.0, _HEADROOM * tallest, _powers(tallest)),
+        bars=[column for column in columns if column[2] > 0],
+        marks=marks,
+        band=band,
+    ).svg()
 
 
 def intensities(
     counts: NDArray[np.float64], ends: tuple[float, float], limits: NDArray[np.floating]
-) -> str:
+) -> Markup:
     """A histogram of intensities with the threshold, up to where all but 1 in 10,000 pixels lie.
 
     Parameters
@@ -122,41 +202,6 @@ def intensities(
     return histogram(full, "intensity above background", "pixels", marks, band)
 
 
-def _svg(title: str, content: str) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_W} {_H}" role="img" {_FONT} '
-        f'style="width:100%;max-width:30rem"><title>{escape(title)}</title>{content}</svg>'
-    )
-
-
-def _place(value: float, bars: Bars) -> float:
-    share = (value - bars.low) / max(bars.high - bars.low, 1e-12)
-    return _LEFT + (_RIGHT - _LEFT) * min(max(share, 0.0), 1.0)
-
-
-def _mark(mark: Mark, bars: Bars) -> str:
-    x = _place(mark.at, bars)
-    right = x > (_LEFT + _RIGHT) / 2  # the name lies on the side with more room
-    anchor, away = ("end", -4) if right else ("start", 4)
-    return (
-        f'<line x1="{x:.1f}" y1="{_TOP - 14}" x2="{x:.1f}" y2="{_BASE}" stroke="#111" '
-        f'stroke-dasharray="4 3"/><text x="{x + away:.1f}" y="{_TOP - 6}" '
-        f'text-anchor="{anchor}">{escape(mark.text)}</text>'
-    )
-
-
-def _axes(bars: Bars, x_text: str) -> str:
-    labels = "".join(
-        f'<path d="M{x:.1f} {_BASE}v4" stroke="#333"/>'
-        f'<text x="{x:.1f}" y="{_BASE + 17}" text-anchor="middle">{short(value)}</text>'
-        for value, x in ((value, _place(value, bars)) for value in ticks(bars.low, bars.high))
-    )
-    return (
-        f'<line x1="{_LEFT}" y1="{_BASE}" x2="{_RIGHT}" y2="{_BASE}" stroke="#333"/>{labels}'
-        f'<text x="{_LEFT}" y="{_BASE + 35}">{escape(x_text)}</text>'
-    )
-
-
 def ticks(low: float, high: float) -> list[float]:
     """Three to six round numbers from `low` to `high`.
 
@@ -172,27 +217,26 @@ def ticks(low: float, high: float) -> list[float]:
     return [round(float(k * step), 12) + 0.0 for k in np.arange(first, last + 1)]  # no -0
 
 
-def _heights(tallest: float) -> str:
-    """Powers of ten beside the bars, as many as there is room for."""
+def _powers(tallest: float) -> list[tuple[float, str]]:
+    """Powers of ten on a scale of log(1 + count), as many as there is room for."""
     every = max(1, int(np.ceil(tallest / 5)))
-    out = []
-    for power in range(0, int(tallest) + 1, every):
-        y = _BASE - (_BASE - _TOP - 4) * float(np.log10(1 + 10.0**power)) / tallest
-        if y > _TOP - 4:
-            name = f"{10**power:,}" if power < 4 else f"1e{power}"
-            out.append(
-                f'<text x="{_LEFT - 4}" y="{y + 4:.1f}" text-anchor="end" font-size="10">'
-                f"{name}</text>"
-            )
-    return "".join(out)
+    powers = range(0, int(tallest) + 1, every)
+    places = [(float(np.log10(1 + 10.0**power)), power) for power in powers]
+    return [
+        (place, f"{10**power:,}" if power < 4 else f"1e{power}")
+        for place, power in places
+        if place <= _HEADROOM * tallest
+    ]
 
 
-def short(value: float) -> str:
-    """A number in few letters.
+def thinned(values: Floats, most: int = _MOST) -> Ints:
+    """Indices of at most `most` entries, evenly spread, the first and the last among them.
 
     Examples
     --------
-    >>> short(0.25), short(1234.5), short(250000.0), short(3e-7)
-    ('0.25', '1234', '2.5e+05', '3e-07')
+    >>> thinned(np.arange(9.0), 3).tolist()
+    [0, 4, 8]
     """
-    return f"{value:.0f}" if 1000 <= abs(value) < 100_000 else f"{value:.3g}"
+    if len(values) <= most:
+        return np.arange(len(values))
+    return np.unique(np.rint(np.linspace(0, len(values) - 1, most)).astype(np.int64))

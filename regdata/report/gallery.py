@@ -1,4 +1,4 @@
-"""The gallery of the report: which nuclei are shown, and the picture of each.
+"""Galleries of nuclei: which ones are shown, and the picture of each.
 
 Conventions
 -----------
@@ -8,23 +8,22 @@ centre of pixel i lies at i + 0.5; contours run through centres of pixels and ne
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regdata.arrays import RGB, Floats
-from regdata.report.html import jpeg_uri
 
 CROP_UM = 24.0
 """Side of a crop."""
 SHOWN = 40
 """Nuclei shown of each kind."""
+FOUND_COLOUR = "#00e5ff"
+"""Of the outlines of nuclei that were found."""
 _BINS = 8  # of probability
 _POOL = 4096  # nuclei of a stratum that are looked at
 _TRIES = 12  # candidates of which the one farthest from those taken is taken
-_QUALITY = 88
 _GAP = 2  # crop pixels between pictures
 
 
@@ -53,6 +52,14 @@ class Window:
         side = 8 * max(2, round(CROP_UM / (mpp * step) / 8))
         left, top = (np.round(xy / step - side / 2) * step).tolist()
         return cls((left, top), side, step)
+
+    def held(self, size: tuple[int, int]) -> "Window":
+        """The window moved into an image of (w, h) level-0 pixels, as far as it fits."""
+        x, y = (
+            max(0.0, min(at, side - self.side * self.step))
+            for at, side in zip(self.corner, size, strict=True)
+        )
+        return replace(self, corner=(x, y))
 
     def inside(self, points: NDArray[np.floating]) -> Floats:
         """Points (n, 2) in level-0 pixels as pixels of the crop, corner origin."""
@@ -136,29 +143,53 @@ def stained(image: NDArray[np.floating], limit: NDArray[np.floating], white: flo
     return np.asarray(np.rint(255 * level * tint), np.uint8)
 
 
-def nucleus_svg(pictures: Sequence[RGB], outline: Floats, title: str) -> str:
-    """Crops of one nucleus side by side, the nucleus outlined in each.
+@dataclass(frozen=True)
+class Outline:
+    """A line around a nucleus: (n, 2) in pixels of a crop, corner origin, and its look."""
 
-    Parameters
+    points: NDArray[np.floating]
+    colour: str = FOUND_COLOUR
+    width: float = 1.0
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Pictures of one nucleus side by side, outlined in each, over lines of text.
+
+    Attributes
     ----------
     pictures
         (s, s, 3) each.
-    outline
-        (n, 2) in pixels of the crop, corner origin.
+    title
+        What the pointer shows.
     """
-    side = pictures[0].shape[0]
-    width = len(pictures) * side + (len(pictures) - 1) * _GAP
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in outline.tolist())
-    parts = []
-    for k, image in enumerate(pictures):
-        x = k * (side + _GAP)
-        parts.append(
-            f'<svg x="{x}" width="{side}" height="{side}">'
-            f'<image width="{side}" height="{side}" href="{jpeg_uri(image, _QUALITY)}"/>'
-            f'<polygon points="{points}" fill="none" stroke="#00e5ff" stroke-width="1" '
-            'vector-effect="non-scaling-stroke"/></svg>'
-        )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {side}" role="img">'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
-    )
+
+    pictures: Sequence[RGB]
+    outlines: Sequence[Outline]
+    title: str
+    lines: Sequence[str]
+
+    @property
+    def side(self) -> int:
+        """Pixels of a picture."""
+        return int(self.pictures[0].shape[0])
+
+    @property
+    def pitch(self) -> int:
+        """Pixels from one picture to the next."""
+        return self.side + _GAP
+
+    @property
+    def width(self) -> int:
+        """Pixels of all pictures."""
+        return self.pitch * len(self.pictures) - _GAP
+
+
+@dataclass(frozen=True)
+class Group:
+    """Crops of some nuclei of a kind, and how many there are of it."""
+
+    title: str
+    total: int
+    crops: Sequence[Crop]

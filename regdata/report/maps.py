@@ -149,6 +149,12 @@ def bar_um(width: int, mpp: float) -> int:
     return max((um for um in _BARS_UM if um / mpp <= width / 4), default=0)
 
 
+def with_length(text: str, width: int, mpp: float) -> str:
+    """A line of text with the length of the scale bar of a picture, if it has one."""
+    length = bar_um(width, mpp)
+    return f"{text} Bar: {length} µm." if length else text
+
+
 def with_bar(image: RGB, mpp: float) -> RGB:
     """The picture with a scale bar of `bar_um` in its lower left corner."""
     length = round(bar_um(image.shape[1], mpp) / mpp)

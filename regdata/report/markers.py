@@ -1,10 +1,9 @@
-"""The report's sections on markers and on reasons: how stains were divided, what stays unknown."""
+"""What the report says of markers and of reasons: how stains were divided, what stays unknown."""
 
 from collections.abc import Iterator
-from html import escape
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from regdata.cells import ThresholdRecord
 from regdata.report.charts import (
@@ -14,21 +13,21 @@ from regdata.report.charts import (
     Mark,
     histogram,
     intensities,
-    short,
 )
 from regdata.report.contents import Build
-from regdata.report.html import bar_cell, figure, grid, heading, jpeg_uri, legend, paragraph, table
 from regdata.report.maps import (
     FEWEST,
     Ground,
     Tiles,
-    bar_um,
     draw_tiles,
     ground,
     scale,
     shares,
     tile_side,
+    with_length,
 )
+from regdata.report.numbers import short
+from regdata.report.page import Figure, Legend
 
 _BETWEEN = "#c9a227"
 _MAPS = 4  # reasons that get a map
@@ -36,34 +35,63 @@ _LEAST = 0.1  # share that the colours of these reach at least
 _FEW = f"fewer than {FEWEST} nuclei"
 
 
-def markers(build: Build) -> Iterator[str]:
+@dataclass(frozen=True)
+class MarkerSection:
+    """A marker: names and values of how it was divided, and figures."""
+
+    name: str
+    rows: list[tuple[str, str]]
+    figures: list[Figure]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why nuclei are unknown.
+
+    Attributes
+    ----------
+    nuclei
+        For which it is the first reason.
+    share
+        Of all nuclei.
+    bar
+        `nuclei` beside the largest of them, 0 to 1.
+    holds
+        Unknown nuclei for which it holds; None where the file does not tell.
+    """
+
+    name: str
+    meaning: str
+    nuclei: int
+    share: float
+    bar: float
+    holds: int | None
+
+
+def marker_sections(build: Build) -> Iterator[MarkerSection]:
     """A section per marker."""
     below = ground(build.look.he, build.look.downsample * build.mpp)
     for name in build.aligned.markers:
-        yield heading(f"Marker {name}")
-        told = build.record.thresholds.get(name)
-        if told is not None:
-            yield table(_numbers(build, name, told))
-        yield grid(_charts(build, name, told, below))
+        threshold = build.record.thresholds.get(name)
+        rows = [] if threshold is None else _numbers(build, name, threshold)
+        yield MarkerSection(name, rows, list(_charts(build, name, threshold, below)))
 
 
-def _numbers(build: Build, name: str, told: ThresholdRecord) -> list[tuple[str, str]]:
-    low, high = float(told.grid.min()), float(told.grid.max())
+def _numbers(build: Build, name: str, threshold: ThresholdRecord) -> list[tuple[str, str]]:
+    low, high = float(threshold.grid.min()), float(threshold.grid.max())
     limits = short(low) if low == high else f"{short(low)} to {short(high)} over the slide"
-    separation = told.separation
+    separation = threshold.separation
     apart = (
         "one population" if separation == 0 else f"{separation:.2g}; above 2 for two populations"
     )
+    contrast, bimodality = threshold.contrast, threshold.bimodality
     part = build.record.rules.compartments.get(name, "nucleus")
     rows = [
-        ("method", told.method),
+        ("method", threshold.method),
         ("threshold", f"{limits} (intensity above background)"),
         ("read in", "the ring around the nucleus" if part == "ring" else "the nucleus"),
-        ("contrast of pixels", f"{told.contrast:.3g}; noise has 3, stains 5 and more"),
-        (
-            "bimodality of pixels",
-            f"{told.bimodality:.2f}; above 0.56 for two populations",
-        ),
+        ("contrast of pixels", f"{contrast:.3g}; noise has 3, stains 5 and more"),
+        ("bimodality of pixels", f"{bimodality:.2f}; above 0.56 for two populations"),
         ("separation of nuclei", f"{apart} (Ashman's D)"),
     ]
     channel = build.record.channels.get(name)
@@ -73,134 +101,104 @@ def _numbers(build: Build, name: str, told: ThresholdRecord) -> list[tuple[str, 
     return rows
 
 
-def _charts(build: Build, name: str, told: ThresholdRecord | None, below: Ground) -> Iterator[str]:
+def _charts(
+    build: Build, name: str, threshold: ThresholdRecord | None, below: Ground
+) -> Iterator[Figure]:
     channel = build.record.channels.get(name)
-    if told is not None and channel is not None:
+    if threshold is not None and channel is not None:
         pixels = channel.pixels
-        yield figure(
-            intensities(
-                np.asarray(pixels.counts, np.float64),
-                (pixels.low, pixels.high),
-                told.grid,
-            ),
-            "Intensities of the tissue; red: above the threshold (its median over the slide).",
+        drawn = intensities(
+            np.asarray(pixels.counts, np.float64), (pixels.low, pixels.high), threshold.grid
         )
-    yield figure(*_overlaps(build, name))
+        text = "Intensities of the tissue; red: above the threshold (its median over the slide)."
+        yield Figure(text, chart=drawn)
+    yield _overlaps(build, name)
     yield _positivity(build, name, below)
-    if told is not None and np.ptp(told.grid) > 0:
-        yield _threshold_map(told, below)
+    if threshold is not None and np.ptp(threshold.grid) > 0:
+        yield _threshold_map(threshold, below)
 
 
-def _overlaps(build: Build, name: str) -> tuple[str, str]:
+def _overlaps(build: Build, name: str) -> Figure:
     share = build.numbers(f"overlap_{name}")
-    found, _ = np.histogram(share[np.isfinite(share)], 40, (0, 1))
+    counts, _ = np.histogram(share[np.isfinite(share)], 40, (0, 1))
     rule = build.rule
     cut, band = rule.overlap, None if rule.legacy else (rule.ambiguous, rule.overlap)
     by_state = np.array([NEGATIVE_COLOUR, POSITIVE_COLOUR, _BETWEEN])  # -1, the last, between
     colours = by_state[rule.state((np.arange(40) + 0.5) / 40)].tolist()
-    bars = Bars(found.astype(np.float64), 0.0, 1.0, colours)
+    bars = Bars(counts.astype(np.float64), 0.0, 1.0, colours)
     text = f"Share of each nucleus that is stained; positive above {cut:g} (red)"
     if band is not None and band[1] > band[0]:
         text += f", unknown between {band[0]:g} and {cut:g} (shaded)"
-    chart = histogram(
-        bars, "overlap with the mask", "nuclei", [Mark(cut, f"cut-off {cut:g}")], band
-    )
-    return chart, f"{text}."
+    marks = [Mark(cut, f"cut-off {cut:g}")]
+    return Figure(f"{text}.", chart=histogram(bars, "overlap with the mask", "nuclei", marks, band))
 
 
-def _positivity(build: Build, name: str, below: Ground) -> str:
+def _positivity(build: Build, name: str, below: Ground) -> Figure:
     known = ~build.unknown
     side = tile_side(build.size_um)
     tiles = shares(build.xy_um[known], build.positive(name)[known], build.size_um, side)
     text = f"Share of positive nuclei, of those with a label, per tile of {side:g} µm."
-    return _map(below, tiles, scale("reds"), (0.0, 1.0), ("0 %", "100 %"), "positive", _FEW, text)
+    legend = Legend(scale("reds"), "0 %", "100 %", "positive", _FEW)
+    return _map(below, tiles, (0.0, 1.0), legend, text)
 
 
-def _threshold_map(told: ThresholdRecord, below: Ground) -> str:
-    values = np.asarray(told.grid, np.float64)
+def _threshold_map(threshold: ThresholdRecord, below: Ground) -> Figure:
+    values = np.asarray(threshold.grid, np.float64)
     low, high = float(values.min()), float(values.max())
-    lent = told.grid_weight < 0.5
-    side = told.tile_um
+    lent = threshold.grid_weight < 0.5
+    side = threshold.tile_um
     times = f", the highest {high / low:.3g} times the lowest" if low > 0 else ""
     text = f"Threshold over the slide, per tile of {side:g} µm{times}."
-    hatched = "little evidence, from around" if lent.any() else None
-    ends = short(low), short(high)
-    tiles = Tiles(values, lent, side)
-    return _map(below, tiles, scale(), (low, high), ends, "intensity", hatched, text)
+    hatched = "little evidence, from around"
+    legend = Legend(scale(), short(low), short(high), "intensity", hatched)
+    return _map(below, Tiles(values, lent, side), (low, high), legend, text)
 
 
 def _map(
-    below: Ground,
-    tiles: Tiles,
-    colours: NDArray[np.uint8],
-    span: tuple[float, float],
-    ends: tuple[str, str],
-    what: str,
-    hatched: str | None,
-    text: str,
-) -> str:
-    image = draw_tiles(below, tiles, colours, *span)
-    length = bar_um(image.shape[1], below.mpp)
-    told = f"{text} Bar: {length} µm." if length else text
-    content = f'<img alt="{escape(text)}" src="{jpeg_uri(image)}">'
-    return figure(
-        content + legend(colours, *ends, what, hatched if tiles.unsure.any() else None), told
-    )
+    below: Ground, tiles: Tiles, span: tuple[float, float], legend: Legend, text: str
+) -> Figure:
+    """A map of tiles; hatching is explained only where there is some."""
+    image = draw_tiles(below, tiles, legend.colours, *span)
+    if not tiles.unsure.any():
+        legend = replace(legend, hatched=None)
+    return Figure(with_length(text, image.shape[1], below.mpp), image, legend=legend)
 
 
-def reasons(build: Build) -> Iterator[str]:
-    """Why nuclei are unknown, and where those lie."""
-    yield heading("Unknown nuclei")
+def reasons(build: Build) -> list[Reason]:
+    """Why nuclei are unknown, the most frequent reason first; empty if the file does not tell."""
     unknown = build.unknown
-    if not unknown.any():
-        yield paragraph("Every nucleus has a label.")
-        return
-    if "reason" not in build.obs:
-        yield paragraph(f"{int(unknown.sum()):,} nuclei, without a reason.")
-        return
-    told = build.obs["reason"].to_numpy(str)
-    names, counts = np.unique(told[unknown], return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    yield _reason_table(build, names[order], counts[order])
-    side = tile_side(build.size_um)
-    shown = {
-        name: shares(build.xy_um, unknown & (told == name), build.size_um, side)
-        for name in names[order][:_MAPS].tolist()
-    }
-    yield grid(_reason_maps(build, shown), "grid small")
+    if "reason" not in build.obs or not unknown.any():
+        return []
+    names, counts = np.unique(build.obs["reason"].to_numpy(str)[unknown], return_counts=True)
+    bits, codes = build.numbers("reasons"), list(build.reasons)
+    coded = bool(np.isfinite(bits).all())
 
+    def holds(name: str) -> int | None:
+        if not coded or name not in codes:
+            return None
+        return int((bits.astype(np.int64) >> codes.index(name) & 1)[unknown].sum())
 
-def _reason_table(build: Build, names: NDArray[np.str_], counts: NDArray[np.int64]) -> str:
-    bits = build.numbers("reasons")
-    codes = list(build.reasons)
-    lines = []
-    for name, count in zip(names.tolist(), counts.tolist(), strict=True):
-        holds = ""
-        if name in codes and np.isfinite(bits).all():
-            set_ = bits.astype(np.int64) >> codes.index(name) & 1
-            holds = f"{int(set_[build.unknown].sum()):,}"
-        lines.append(
-            f"<tr><td><code>{escape(name)}</code>"
-            f"<small>{escape(build.reasons.get(name, ''))}</small></td>"
-            f'<td class="n">{count:,}</td><td class="n">{count / len(bits):.1%}</td>'
-            f'<td class="n">{holds}</td>{bar_cell(count / max(int(counts.max()), 1), "#555")}</tr>'
+    return [
+        Reason(
+            name=str(names[k]),
+            meaning=build.reasons.get(names[k], ""),
+            nuclei=int(counts[k]),
+            share=counts[k] / len(bits),
+            bar=counts[k] / counts.max(),
+            holds=holds(names[k]),
         )
-    return (
-        '<div class="scroll"><table><tr><th>reason</th><th class="n">nuclei</th>'
-        '<th class="n">of all</th><th class="n">holds for</th><th></th></tr>'
-        f"{''.join(lines)}</table></div>"
-        + paragraph(
-            "Each nucleus is counted under the first reason that holds for it; “holds for” "
-            "counts all."
-        )
-    )
+        for k in np.argsort(-counts, kind="stable")
+    ]
 
 
-def _reason_maps(build: Build, shown: dict[str, Tiles]) -> Iterator[str]:
+def reason_maps(build: Build, shown: list[Reason]) -> Iterator[Figure]:
     """A map per reason, its colours ending at the largest share, or at 10 % where that is less."""
     below = ground(build.look.he, build.look.downsample * build.mpp)
-    for name, tiles in shown.items():
+    side = tile_side(build.size_um)
+    for name in (reason.name for reason in shown[:_MAPS]):
+        here = build.unknown & (build.obs["reason"].to_numpy(str) == name)
+        tiles = shares(build.xy_um, here, build.size_um, side)
         most = max(float(np.nan_to_num(tiles.values).max()), _LEAST)
-        text = f"{name}: share of the nuclei per tile of {tiles.tile_um:g} µm."
-        ends = ("0 %", f"{most:.0%}")
-        yield _map(below, tiles, scale("reds"), (0.0, most), ends, "of nuclei", _FEW, text)
+        text = f"{name}: share of the nuclei per tile of {side:g} µm."
+        legend = Legend(scale("reds"), "0 %", f"{most:.0%}", "of nuclei", _FEW)
+        yield _map(below, tiles, (0.0, most), legend, text)

@@ -17,6 +17,7 @@ from regdata.cellvit.networks import (
     NetworkFacts,
     has_regression,
 )
+from regdata.report import text_table
 
 _WIDTH = 80
 """Columns of the longest line, where words allow."""
@@ -102,9 +103,9 @@ def _networks() -> str:
         )
         for v in PUBLISHED
     ]
-    lines = ["{:<17}{:<18}{:>10}{:>7}{:>7}{:>7}  {}".format(*c) for c in (head, *cells, _GENERIC)]
+    table = text_table([head, *cells, _GENERIC], left=(0, 1, 6))
     terms = {f"{v.name.split('-')[0]}-*: {v.licence}; cite {v.source}." for v in PUBLISHED}
-    return "\n".join([*lines, "", *(_wrapped("", note, 0) for note in (_NOTE, *sorted(terms)))])
+    return "\n".join([table, "", *(_wrapped("", note, 0) for note in (_NOTE, *sorted(terms)))])
 
 
 def _network(about: NetworkFacts) -> list[Row]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pages import HOSTILE, Page
 from reported import discs
 
 from regdata.cells.dataset import write_dataset
@@ -134,6 +135,35 @@ def test_the_page_shows_where_they_differ(built: tuple[Path, np.ndarray], tmp_pa
     assert page.count('href="data:image/jpeg') == len(differ) > 3
     (tmp_path / "he.png").unlink()
     assert "so there are no pictures" in agreement_page(found)
+
+
+def test_names_are_text_on_the_page(built: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    path, labels = built
+    found = three(path, labels, tmp_path)
+    readers = [
+        replace(reader, name=HOSTILE, classes={HOSTILE: reader.classes["CD3"]})
+        for reader in found.readers
+    ]
+    odd = replace(
+        found,
+        dataset=tmp_path / HOSTILE,
+        classes=("negative", HOSTILE),
+        readers=readers,
+        warnings=(HOSTILE,),
+    )
+    page = Page(agreement_page(odd))
+    for text in (
+        f"Agreement of {HOSTILE}",
+        f"F1 of {HOSTILE}, against {HOSTILE}",
+        f"Before trusting the numbers\n\n{HOSTILE}",
+        f"automatic {HOSTILE}",
+        f"expert {HOSTILE}",
+        f"automatic {HOSTILE}, most experts negative",
+        f"{HOSTILE}: {HOSTILE}",
+    ):
+        assert text in page.text, text
+    gone = replace(odd, he={"path": HOSTILE})
+    assert f"not at {HOSTILE}, so" in Page(agreement_page(gone)).text
 
 
 def test_what_is_odd_is_said(built: tuple[Path, np.ndarray], tmp_path: Path) -> None:

@@ -4,7 +4,18 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from regdata.report.charts import Bars, Mark, histogram, intensities, short, ticks
+from regdata.report.charts import (
+    Axis,
+    Bars,
+    Chart,
+    Mark,
+    Series,
+    histogram,
+    intensities,
+    thinned,
+    ticks,
+)
+from regdata.report.numbers import short
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -80,3 +91,29 @@ def test_intensities_are_drawn_without_combs_and_the_threshold_is_in_view() -> N
     inside = np.array(heights)[40:-40] if len(heights) > 90 else np.array(heights)[10:40]
     assert np.abs(np.diff(inside)).max() < 12  # no gaps between bars that hold thousands
     assert "threshold 95" in svg
+
+
+def test_points_lie_where_they_belong() -> None:
+    ends = np.array([0.0, 1.0])
+    axes = Axis.linear("a<b"), Axis.linear("y")
+    series = [
+        Series("s", "#123456", ends, ends),
+        Series("<d>", "#654321", ends, ends, dots=True, titles=["first", "x & y"]),
+    ]
+    text = Chart(x=axes[0], y=axes[1], series=series, diagonal=True).svg()
+    svg = ElementTree.fromstring(text.split("<div")[0])
+    frame = Chart(x=axes[0], y=axes[1])
+    line = next(svg.iter(f"{SVG}polyline")).get("points", "")
+    corners = f"{frame.left}.0,{frame.base}.0 {frame.right}.0,{frame.top}.0"
+    assert line == corners
+    dots = [(c.get("cx"), c.get("cy")) for c in svg.iter(f"{SVG}circle")]
+    assert " ".join(",".join(map(str, dot)) for dot in dots) == corners
+    assert {title.text for title in svg.iter(f"{SVG}title")} == {"a<b, y", "first", "x & y"}
+    assert "&lt;d&gt;" in text
+
+
+def test_a_line_is_thinned_and_dots_are_not() -> None:
+    many = np.linspace(0, 1, 1000)
+    assert thinned(np.arange(1000.0)).tolist()[::199] == [0, 999]
+    assert len(Series("s", "#123456", many, many).points) == 200
+    assert len(Series("s", "#123456", many, many, dots=True).points) == 1000

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import HOSTILE, Page
 
 from regdata.annotated.points import load_points
 from regdata.errors import RegdataError
@@ -67,7 +68,7 @@ def test_the_page_says_the_numbers(tmp_path: Path) -> None:
     rates = {"precision": 0.5, "recall": None, "f1": 0.625}
     facts = {
         "nuclei": 1234,
-        "counts": {"negative": 1000, "<b>": 234},
+        "counts": {"negative": 1000, HOSTILE: 234},
         "correlation": 0.8,
         "registration_error_um": {"median": 0.51, "p90": 1.2},
         "labels": {"detected": 0.9, "precision": 0.987, "recall": 0.8, "unknown": 0.037},
@@ -75,23 +76,22 @@ def test_the_page_says_the_numbers(tmp_path: Path) -> None:
         "scores": {
             "images": 4,
             "detection": rates,
-            "classes": {"lymphocyte": rates},
+            "classes": {HOSTILE: rates},
             "mean_f1": None,
             "mean_f1_interval": [0.5, 0.75],
             "conventions": {"radius_um": 3.75},
         },
     }
-    text = write_page(tmp_path, json.loads(json.dumps(facts))).read_text()
+    page = Page(write_page(tmp_path, json.loads(json.dumps(facts))).read_text())
     for words in (
         "1,234",
         "0.51 µm",
         "0.987",
         "0.931",
         "0.625",
-        "none",
-        "0.500-0.750",
-        "&lt;b&gt;",
+        f"{HOSTILE}0.500-0.625",
+        "95 % interval 0.500-0.750",
+        f"234 {HOSTILE}",
     ):
-        assert words in text
-    assert text.count("data:image/jpeg;base64,") == 3
-    assert "http" not in text
+        assert words in page.text
+    assert len(page.refers) == 3

@@ -6,7 +6,7 @@ import pytest
 from regdata.errors import RegdataError
 from regdata.eval.metrics.counts import ImageCounts
 from regdata.eval.metrics.detection import Conventions, score
-from regdata.eval.pages.text_table import table
+from regdata.eval.pages.scores import score_table
 
 A = [[4, 1, 1], [0, 2, 2], [3, 0, 0]]
 B = [[1, 0, 0], [0, 1, 1], [0, 1, 0]]
@@ -99,7 +99,7 @@ def test_slides_are_drawn_whole():
 def test_one_unit_gives_no_interval(how):
     scores = score(images(A, slides=["s"]), CLASSES, Conventions(resample=how))
     assert scores.mean_f1_interval is None
-    assert f"only one {how}" in table(scores)
+    assert f"only one {how}" in score_table(scores)
 
 
 def test_no_images():
@@ -126,7 +126,7 @@ def test_dict_is_json_and_says_how():
 
 
 def test_table():
-    lines = table(score(images(A, B), CLASSES)).splitlines()
+    lines = score_table(score(images(A, B), CLASSES)).splitlines()
     assert [line.split()[0] for line in lines[:5]] == [
         "class",
         "lymphocyte",
