@@ -1,7 +1,15 @@
 from .channels import find_channel, find_dapi, rename_channels
 from .open import open_slide
 from .pixels import RGB
-from .pulling import Window, pixel_centres, pull, pull_exactly, pull_shifted
+from .pulling import (
+    Window,
+    pixel_centres,
+    pixels_around,
+    pull,
+    pull_between,
+    pull_exactly,
+    pull_shifted,
+)
 from .read_image import ArrayPixels
 from .read_zarr import is_zarr
 from .regions import parse_box, polygon_mask, read_polygons
@@ -39,8 +47,10 @@ __all__ = [
     "otsu",
     "parse_box",
     "pixel_centres",
+    "pixels_around",
     "polygon_mask",
     "pull",
+    "pull_between",
     "pull_exactly",
     "pull_shifted",
     "read_polygons",

@@ -4,7 +4,7 @@ Conventions
 -----------
 Positions are (x, y) in pixels with the corner origin: pixel i covers i..i + 1 and has its centre
 at i + 0.5. Indices, as OpenCV and numpy count them, are 0 at the centre of the first pixel. The
-half pixel between the two is added in `pixel_centres` and taken off in `pull` and `pull_exactly`.
+half pixel between the two is added in `pixel_centres` and taken off by all that pulls.
 """
 
 from dataclasses import dataclass
@@ -73,6 +73,44 @@ def pull(
     """
     x, y = (np.asarray(at[..., k] - at.dtype.type(corner[k] + _HALF), np.float32) for k in (0, 1))
     return cv2.remap(plane, x, y, _KERNELS[kernel], borderMode=beyond, borderValue=0)
+
+
+def pixels_around(at: Points) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last pixel, (x, y), that a linear pull at positions (..., 2) looks at."""
+    index = (at - _HALF).reshape(-1, 2)
+    return np.floor(index.min(0)).astype(int), np.ceil(index.max(0)).astype(int)
+
+
+def pull_between(
+    plane: Plane, nodes: Points, step: int, size: tuple[int, int], corner: NDArray[np.int64]
+) -> tuple[Plane, Plane]:
+    """Values of a plane, cubic, at positions that are known for every `step`-th pixel only.
+
+    Parameters
+    ----------
+    plane
+        (H, W), part of a larger picture; 0 beyond it.
+    nodes
+        (rows, columns, 2), positions in the picture.
+    step
+        Pixels between nodes; positions between them are linear.
+    size
+        (w, h) of the result.
+    corner
+        (x, y), the pixel of the picture that the plane begins with.
+
+    Returns
+    -------
+    values
+        (h, w).
+    at
+        (h, w, 2), the positions, counted from the corner.
+    """
+    index = ((nodes - _HALF) - corner).astype(np.float32)
+    y, x = np.mgrid[: size[1], : size[0]].astype(np.float32) / step
+    at = np.asarray(cv2.remap(index, x, y, cv2.INTER_LINEAR), np.float32)
+    values = cv2.remap(plane, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderValue=0)
+    return np.asarray(values, np.float32), at + np.float32(_HALF)
 
 
 def pull_shifted(plane: NDArray[Any], shift: Plane) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from regdata.registration.bend.folds import behind, stiff_enough
 from regdata.registration.bend.nuclear_map import NuclearMap
 from regdata.registration.bend.polish import polish_terms
 from regdata.registration.bend.spline_fit import PER_SPACING, Stiffness, fitted
-from regdata.slides import Box, blurred, pixel_centres, pull, pull_shifted
+from regdata.slides import Box, blurred, pixel_centres, pixels_around, pull_between, pull_shifted
 from regdata.transforms import Displacement, Transform
 
 
@@ -181,14 +181,14 @@ def pulled(
     """The moving map in the frame of the H&E, (h, w), and 1 where it has pixels."""
     nodes = he_to_if.points(_nodes(box, mpp)) / mpp
     size = np.ceil(moving.size_um / mpp).astype(int)
-    low = np.maximum(np.floor(nodes.min((0, 1))).astype(int) - 4, -4)
-    high = np.minimum(np.ceil(nodes.max((0, 1))).astype(int) + 5, size + 4)
+    first, last = pixels_around(nodes)
+    low, high = np.maximum(first - 4, -4), np.minimum(last + 5, size + 4)
     if (high <= 0).any() or (low >= size).any():
         return np.zeros((box.h, box.w), np.float32), np.zeros((box.h, box.w), np.uint8)
     source = moving.part(Box(*low.tolist(), *(high - low).tolist()), mpp)
-    at = _between((nodes - low).astype(np.float32), box)  # counted from the part, to be precise
+    values, at = pull_between(source, nodes, _NODE, (box.w, box.h), low)
     inside = ((at >= -low) & (at <= size - low)).all(2)
-    return pull(source, at, kernel="cubic"), inside.astype(np.uint8)
+    return values, inside.astype(np.uint8)
 
 
 def _nodes(box: Box, mpp: float) -> NDArray[np.float64]:
