@@ -188,7 +188,7 @@ def pulled(
     source = moving.part(Box(*low.tolist(), *(high - low).tolist()), mpp)
     values, at = pull_between(source, nodes, _NODE, (box.w, box.h), low)
     inside = ((at >= -low) & (at <= size - low)).all(2)
-    return values, inside.astype(np.uint8)
+    return values, np.asarray(inside, np.uint8)
 
 
 def _nodes(box: Box, mpp: float) -> NDArray[np.float64]:
