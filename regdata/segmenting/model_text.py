@@ -25,8 +25,8 @@ Row = tuple[str, object]
 
 _GENERIC = ("CellViT-generic", "any plain ViT", "any", "any", "0.25", "any", "either")
 _NOTE = (
-    "Parameters with 6 nucleus and 19 tissue classes (HistoPLUS: 15 and none). CellViT files "
-    "trained at x20 are for 0.5 µm/px. A generic file must tell model.num_heads and "
+    "Size: parameters, with 6 nucleus and 19 tissue classes (HistoPLUS: 15 and none). CellViT "
+    "files trained at x20 are for 0.5 µm/px. A generic file must tell model.num_heads and "
     "model.extract_layers."
 )
 
@@ -90,7 +90,7 @@ def _built_in(built_in: Description) -> list[Row]:
 
 def _networks() -> str:
     """The table of published networks, and whose they are."""
-    head = ("name", "encoder", "parameters", "patch", "µm/px", "tokens", "regression")
+    head = ("name", "encoder", "size", "patch", "µm/px", "tokens", "regression")
     cells = [
         (
             v.name,
