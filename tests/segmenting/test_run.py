@@ -187,7 +187,7 @@ def test_what_is_there_is_not_replaced_unasked(slide: Path, tmp_path: Path) -> N
         (["{slide}", "-o", "x.h5", "--region", "1,2"], "expected a region"),
         (["{slide}", "-o", "x.h5", "--tissue", "no.geojson"], "no.geojson"),
         (["{slide}", "-o", "x.h5", "--classifier", "no.pt"], "no.pt"),
-        (["{png}", "-o", "x.h5"], "pass --mpp"),
+        (["{png}", "-o", "x.h5"], "pass --he-mpp"),
         (["{png}", "-o", "x.h5", "--he-mpp", "5"], "at most 0.75 µm per pixel"),
     ],
 )
