@@ -46,7 +46,7 @@ def test_map_scores_the_classes(data: Path) -> None:
     maps = ("misc=1", "inflammatory=2", "epithelial=2", "spindle=2")
     result = run(data, *(word for one in maps for word in ("--map", one)))
     assert result.exit_code == 0, result.output
-    assert "): paired as --map says." in result.output
+    assert "): paired as the mapping says." in result.output
     assert "balanced accuracy  1.000" in result.output
 
 
