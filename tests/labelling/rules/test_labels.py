@@ -218,6 +218,13 @@ def test_light_of_a_neighbour_makes_no_positive() -> None:
     assert found["reason"].tolist() == ["none", "spill_over", "none"]
 
 
+def test_light_of_a_neighbour_is_no_reason_where_the_share_is_between() -> None:
+    pixels = [lit(0.1, 9000)]  # a mean above the threshold from a tenth of the pixels
+    found = labels(nuclei_of({"CD3": pixels}, lent_CD3=np.array([0.99])), LabelRule())
+    assert found["probability_CD3"][0] > 0.5
+    assert found["reasons"].tolist() == [bit("ambiguous")]
+
+
 def test_a_doubtful_intensity_is_not_blamed_on_neighbours() -> None:
     pixels = [lit(0.2, 1.01 * LIMIT)]  # stained over its cut-off, yet too faint
     for lent in (0.0, 0.9):
