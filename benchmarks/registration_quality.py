@@ -121,7 +121,16 @@ def fit_error(found: list[Case]) -> Constants:
     true = joined(case.error_um[w] for case, _, w in sized)
 
     def made(values: Floats) -> Constants:
-        return Constants(own, agreeing, contradicting, offset, *values.tolist())
+        rough, beside, lost = values.tolist()
+        return Constants(
+            own=own,
+            agreeing=agreeing,
+            contradicting=contradicting,
+            offset=offset,
+            rough=rough,
+            beside=beside,
+            lost=lost,
+        )
 
     def loss(values: Floats) -> float:
         claimed = joined(

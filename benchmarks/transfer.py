@@ -54,7 +54,17 @@ def nuclei(count: int, side: int, seed: int) -> CellTable:
     number = np.zeros(count, np.float32)
     flag = np.zeros(count, np.uint8)
     tokens = np.zeros((count, 0), np.float16)
-    return CellTable(xy, vertices, offsets, tokens, flag, number, number, number, flag)
+    return CellTable(
+        xy=xy,
+        vertices=vertices,
+        offsets=offsets,
+        tokens=tokens,
+        kind=flag,
+        kind_probability=number,
+        probability=number,
+        area_um2=number,
+        flags=flag,
+    )
 
 
 def blobs(side: int, seed: int) -> NDArray[np.uint8]:

@@ -35,7 +35,7 @@ class Counted:
     matrices: dict[Key, NDArray[np.int64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Differences, second minus first, with intervals over images or slides drawn alike for both.
 
@@ -113,7 +113,15 @@ def compare(
         for name, statistic in statistics.items()
     }
     slides = len({slide for _, slide, _ in shared})
-    return Comparison(a.path, b.path, len(shared), slides, by, len(alone), differences)
+    return Comparison(
+        first=a.path,
+        second=b.path,
+        images=len(shared),
+        slides=slides,
+        by=by,
+        left_out=len(alone),
+        differences=differences,
+    )
 
 
 def _read_counted(path: Path) -> Counted:

@@ -37,7 +37,7 @@ class ClassAgreement:
     f1: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reader:
     """One expert.
 
@@ -64,7 +64,7 @@ class Reader:
     classes: dict[str, ClassAgreement]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Agreed:
     """Experts and automatic labels on the same cells.
 
@@ -206,20 +206,20 @@ def _agreed(
     votes = labels[:, common]
     many = len(facts) > 1
     return Agreed(
-        dataset,
-        names,
-        tuple(names[k] for k in positive),
-        labels.shape[1],
-        int((labels[0] < 0).sum()),
-        readers,
-        len(common),
-        fleiss_kappa(_tallied(votes, len(names))),
-        fleiss_kappa(_tallied(votes[1:], len(names))) if many else None,
-        rank_readers(votes, [name for name, _ in facts], positive) if many else None,
-        tuple(_doubts(readers, labels, names, negative, len(common))),
-        labels,
-        table,
-        he,
+        dataset=dataset,
+        classes=names,
+        positive=tuple(names[k] for k in positive),
+        cells=labels.shape[1],
+        unknown=int((labels[0] < 0).sum()),
+        readers=readers,
+        common=len(common),
+        fleiss=fleiss_kappa(_tallied(votes, len(names))),
+        fleiss_experts=fleiss_kappa(_tallied(votes[1:], len(names))) if many else None,
+        ranking=rank_readers(votes, [name for name, _ in facts], positive) if many else None,
+        warnings=tuple(_doubts(readers, labels, names, negative, len(common))),
+        labels=labels,
+        table=table,
+        he=he,
     )
 
 
@@ -242,13 +242,13 @@ def _reader_of(
     both = matched & (auto >= 0)
     matrix = confusion_matrix(theirs[both], auto[both], len(names))
     return Reader(
-        name,
-        nuclei,
-        int(matched.sum()),
-        int((matched & ~both).sum()),
-        cohen_kappa(matrix),
-        matrix.tolist(),
-        {names[k]: _of_class(matrix, k) for k in positive},
+        name=name,
+        nuclei=nuclei,
+        matched=int(matched.sum()),
+        unknown=int((matched & ~both).sum()),
+        kappa=cohen_kappa(matrix),
+        counts=matrix.tolist(),
+        classes={names[k]: _of_class(matrix, k) for k in positive},
     )
 
 

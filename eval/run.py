@@ -45,7 +45,7 @@ class EvaluationSettings:
     conventions: Conventions = field(default_factory=Conventions)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Scores with the cells they came from.
 
@@ -117,14 +117,14 @@ def evaluate_cells(
 
     scores = evaluate(annotated, predict, classes, settings.conventions)
     return Evaluation(
-        scores,
-        tuple(kept),
-        classes,
-        annotated.classes,
-        trained.info.classes,
-        model.config.name,
-        model.sha256,
-        trained.info.training,
+        scores=scores,
+        images=tuple(kept),
+        classes=classes,
+        annotated=annotated.classes,
+        classified=trained.info.classes,
+        network=model.config.name,
+        network_sha256=model.sha256,
+        training=trained.info.training,
     )
 
 

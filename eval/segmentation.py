@@ -45,7 +45,7 @@ _CONVENTIONS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentationSettings:
     """What is scored and how.
 

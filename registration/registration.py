@@ -42,7 +42,7 @@ _JUDGED_UM, _JUDGED_MOST = 1.0, 2048  # µm per pixel of the verdict; pixels a s
 _NULL = (3.5, 27.0)  # shifts of the null, in the coarser scale of nuclear detail
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Registration:
     """The map between the two slides and the evidence for it.
 
@@ -92,7 +92,31 @@ class Registration:
     def load(cls, path: Path) -> "Registration":
         """Read back what `save` wrote."""
         about = read_about(path)
-        return cls(load_transform(path), *(float(about[name]) for name in cls._names()))
+        numbers = {name: float(about[name]) for name in cls._names()}
+        return cls(he_to_if=load_transform(path), **numbers)
+
+
+def evidence(
+    he_to_if: Transform, correlation: float, affine: Likeness, margin: float, mpp: float
+) -> Registration:
+    """A map with what speaks for it.
+
+    Parameters
+    ----------
+    correlation
+        At the map itself.
+    affine
+        How alike the slides are at the affine map it goes on from, beside chance.
+    """
+    return Registration(
+        he_to_if=he_to_if,
+        correlation=correlation,
+        null_mean=affine.null_mean,
+        null_sd=affine.null_sd,
+        margin=margin,
+        affine_correlation=affine.correlation,
+        working_mpp=mpp,
+    )
 
 
 @dataclass(frozen=True)
@@ -125,9 +149,7 @@ class AffineFit:
         after = detail_score(*self.detail, he_to_if)
         if after <= self.found.correlation:
             he_to_if, after = Transform.affine(self.matrix), self.found.correlation
-        found = self.found
-        evidence = after, found.null_mean, found.null_sd, self.margin, found.correlation
-        return Registration(he_to_if, *evidence, self.fixed.mpp)
+        return evidence(he_to_if, after, self.found, self.margin, self.fixed.mpp)
 
 
 def register(
@@ -219,8 +241,7 @@ def given(he: Slide, if_: Slide, channel: int, he_to_if: Transform) -> Registrat
     detail = nuclear_detail(fixed), nuclear_detail(moving)
     found = _judge(*detail, he_to_if.nearest_affine(fixed.size_um))
     after = detail_score(*detail, he_to_if)
-    chance = found.null_mean, found.null_sd
-    return Registration(he_to_if, after, *chance, float("nan"), found.correlation, mpp)
+    return evidence(he_to_if, after, found, float("nan"), mpp)
 
 
 def nuclear_detail(density: Density) -> Density:

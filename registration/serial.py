@@ -29,7 +29,7 @@ from regdata.registration.pose import (
     refined_in_steps,
     working_mpp,
 )
-from regdata.registration.registration import Registration
+from regdata.registration.registration import Registration, evidence
 from regdata.slides import Slide
 from regdata.transforms import Transform
 
@@ -95,8 +95,7 @@ def register_serial(
         if better > after:
             he_to_if, after = bent, better
     progress(1.0)
-    evidence = after, found.null_mean, found.null_sd, margin, found.correlation
-    return Registration(he_to_if, *evidence, mpp)
+    return evidence(he_to_if, after, found, margin, mpp)
 
 
 def posed(

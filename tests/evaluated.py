@@ -42,7 +42,11 @@ def scattered(
         xy = rng.uniform(10, SIDE - 10, (nuclei, 2))
         labels = rng.integers(0, 2, nuclei)
         labels[0] = -1
-        made.append(AnnotatedImage(path, xy, labels, f"slide_{i // 2}", split="test"))
+        made.append(
+            AnnotatedImage(
+                path=path, points_xy=xy, labels=labels, slide=f"slide_{i // 2}", split="test"
+            )
+        )
         found = np.concatenate([xy[:-3] + rng.normal(0, 1, (nuclei - 3, 2)), [[3, 3], [250, 4]]])
         sure = np.clip(rng.normal(right, 0.25, len(found)), 0.02, 0.98)
         truth = np.concatenate([np.maximum(labels[:-3], 0), [1, 0]])
@@ -64,12 +68,23 @@ def evaluation(folder: Path, names: tuple[str, str] = CLASSES, **how: float | st
         for image in annotated.images
         for p in [predicted[image.name]]
     )
-    return Evaluation(scores, images, classes, names, names, "tiny", "ab" * 32, {"epochs": 3})
+    return Evaluation(
+        scores=scores,
+        images=images,
+        classes=classes,
+        annotated=names,
+        classified=names,
+        network="tiny",
+        network_sha256="ab" * 32,
+        training={"epochs": 3},
+    )
 
 
 def points_only(truth: NDArray[np.float64], found: NDArray[np.float64]) -> FoundImage:
     """One class, no picture."""
-    image = AnnotatedImage(Path("a.png"), truth, np.zeros(len(truth), np.int64), "a")
+    image = AnnotatedImage(
+        path=Path("a.png"), points_xy=truth, labels=np.zeros(len(truth), np.int64), slide="a"
+    )
     chance = np.ones((len(found), 1), np.float32)
     one = map_classes(("cell",), ("cell",))
     return found_image(image, Prediction(found, chance), one, MPP, RADIUS_UM)

@@ -51,7 +51,15 @@ def cells_of(contours: Sequence[Contour], step: float = 1.0) -> CellTable:
     kind = np.zeros(len(contours), np.uint8)
     tokens = np.zeros((len(contours), 0), np.float16)
     return CellTable(
-        xy.reshape(-1, 2).astype(float), points, offsets, tokens, kind, number, number, number, kind
+        xy=xy.reshape(-1, 2).astype(float),
+        vertices=points,
+        offsets=offsets,
+        tokens=tokens,
+        kind=kind,
+        kind_probability=number,
+        probability=number,
+        area_um2=number,
+        flags=kind,
     )
 
 

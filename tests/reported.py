@@ -52,15 +52,15 @@ def discs(xy: NDArray[np.float64]) -> tuple[CellTable, NDArray[np.int32]]:
         contours.append(found[0][:, 0].astype(np.float32) + 0.5)
     n = len(xy)
     return CellTable(
-        xy.astype(int) + 0.5,
-        np.concatenate([np.zeros((0, 2), np.float32), *contours]),
-        np.cumsum([0, *map(len, contours)]).astype(np.int64),
-        np.zeros((n, 0), np.float16),
-        np.ones(n, np.uint8),
-        np.ones(n, np.float32),
-        np.ones(n, np.float32),
-        np.full(n, 80, np.float32),
-        np.zeros(n, np.uint8),
+        xy=xy.astype(int) + 0.5,
+        vertices=np.concatenate([np.zeros((0, 2), np.float32), *contours]),
+        offsets=np.cumsum([0, *map(len, contours)]).astype(np.int64),
+        tokens=np.zeros((n, 0), np.float16),
+        kind=np.ones(n, np.uint8),
+        kind_probability=np.ones(n, np.float32),
+        probability=np.ones(n, np.float32),
+        area_um2=np.full(n, 80, np.float32),
+        flags=np.zeros(n, np.uint8),
     ), instances
 
 
@@ -113,7 +113,14 @@ def made(
     if not masks:
         obs[f"probability_{marker}"] = np.where(positive, 0.9, 0.1).astype(np.float32)
         obs[f"p90_{marker}"] = np.where(positive, 900, 5).astype(np.float32)
-        threshold = Threshold("local:150 around otsu", surface, 150.0, 20.0, 0.8, 4.0)
+        threshold = Threshold(
+            method="local:150 around otsu",
+            surface=surface,
+            overall=150.0,
+            contrast=20.0,
+            bimodality=0.8,
+            separation=4.0,
+        )
         counts = np.bincount(tall.astype(int).ravel(), minlength=1000).astype(float)
         pixels = HistogramRecord(counts=counts, low=0.0, high=1000.0)
         record = replace(
@@ -135,4 +142,14 @@ def made(
     look = Look(picture, grey, 1.0, Place((0.0, 0.0), (SIDE, SIDE)), picture, grey)
     found = classes_from(record, obs, (marker,))
     verdict = None if masks else Judged()
-    return Build("x.h5", cells, obs, record, aligned, look, found, REASONS, verdict)
+    return Build(
+        name="x.h5",
+        cells=cells,
+        obs=obs,
+        record=record,
+        aligned=aligned,
+        look=look,
+        classes=found,
+        reasons=REASONS,
+        verdict=verdict,
+    )

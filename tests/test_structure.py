@@ -213,3 +213,20 @@ def test_import_is_light() -> None:
     code = f"import sys, regdata.commands.cli; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def large(text: str) -> Iterator[str]:
+    """Dataclasses of seven fields or more that can be made by position."""
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        fields = sum(isinstance(part, ast.AnnAssign) for part in node.body)
+        for mark in map(ast.unparse, node.decorator_list):
+            if mark.startswith("dataclass") and fields >= 7 and "kw_only=True" not in mark:
+                yield node.name
+
+
+def test_large_dataclasses_are_made_by_name() -> None:
+    assert [f"{path}: {name}" for path in sources() for name in large(path.read_text())] == []
+    fields = "".join(f"    a{k}: int\n" for k in range(7))
+    assert list(large(f"@dataclass(frozen=True)\nclass Big:\n{fields}")) == ["Big"]

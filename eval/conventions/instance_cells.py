@@ -119,16 +119,16 @@ def _image_score(
     guess = _named(image.found_class, size)
     matrix = confusion(Points(true_xy, image.true_class), Points(found_xy, guess), size + 1, radius)
     return ImageScore(
-        name,
-        len(true_xy),
-        len(found_xy),
-        len(match_points(true_xy, found_xy, radius)),
-        dice(image.pairs),
-        aji(image.pairs),
-        aji_plus(image.pairs),
-        image.quality,
-        image.classes,
-        _without_unnamed(matrix),
+        name=name,
+        annotated=len(true_xy),
+        found=len(found_xy),
+        paired=len(match_points(true_xy, found_xy, radius)),
+        dice=dice(image.pairs),
+        aji=aji(image.pairs),
+        aji_plus=aji_plus(image.pairs),
+        quality=image.quality,
+        classes=image.classes,
+        confusion=_without_unnamed(matrix),
     )
 
 

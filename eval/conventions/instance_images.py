@@ -24,7 +24,7 @@ Alternatives = Mapping[int, Collection[int]]
 Quality = dict[str, float | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InstanceOptions:
     """What is known besides the maps, and how intervals are drawn.
 

@@ -143,10 +143,10 @@ def _regdata(counts: Ints, sets: PointSets, rules: PointPreset, options: PointOp
     """
     images = [ImageCounts(*row) for row in zip(sets.names, sets.slide, counts, strict=True)]
     how = Conventions(
-        sets.radius * options.mpp,
-        options.draws,
-        options.seed,
-        "image" if options.slides is None else "slide",
+        radius_um=sets.radius * options.mpp,
+        draws=options.draws,
+        seed=options.seed,
+        resample="image" if options.slides is None else "slide",
         scope=rules.scope,
         absent_class=ABSENT_IS_ZERO if rules.empty == "zero" else Conventions.absent_class,
     )

@@ -13,7 +13,7 @@ from regdata.eval.conventions.presets import PointPreset
 from regdata.eval.metrics import Partners, match_assigned, match_greedily, pair_named, tally
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PointOptions:
     """What is known of the points besides their coordinates, and how intervals are drawn.
 
@@ -73,7 +73,7 @@ class Side:
     score: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PointSets:
     """Annotated and predicted points of a set of images.
 
@@ -131,15 +131,15 @@ def point_sets(
     classes = np.union1d(seen[seen >= 0], [0] if rules.empty == "phantom" else []).astype(int)
     reported = asked if options.classes is not None else seen[seen >= 0].tolist()
     return PointSets(
-        _side(a, images, classes),
-        _side(b, images, classes),
-        tuple(images.tolist()),
-        _slides(images, options, rules),
-        tuple(classes.tolist()),
-        tuple(int(c) for c in reported),
-        rules.radius / options.mpp if rules.unit == "um" else rules.radius,
-        alternatives,
-        probabilities,
+        truth=_side(a, images, classes),
+        guess=_side(b, images, classes),
+        images=tuple(images.tolist()),
+        slide=_slides(images, options, rules),
+        classes=tuple(classes.tolist()),
+        reported=tuple(int(c) for c in reported),
+        radius=rules.radius / options.mpp if rules.unit == "um" else rules.radius,
+        alternatives=alternatives,
+        probabilities=probabilities,
     )
 
 

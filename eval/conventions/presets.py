@@ -20,7 +20,7 @@ S = TypeVar("S", bound="DataclassInstance")
 Layout = Literal["regdata", "ocelot", "hovernet", "cellvitpp", "midog"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PointPreset:
     """How points are matched and counted.
 
@@ -71,7 +71,7 @@ class PointPreset:
     warning: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InstancePreset:
     """How instance maps are matched and counted.
 
@@ -123,26 +123,58 @@ _OVERLAY = (
     "evaluation scripts of CellViT++; points match by chance, see `chance`; use the preset regdata"
 )
 _OCELOT = PointPreset(
-    "ocelot", "by score", 15, "px", class_aware=True, empty="zero", epsilon=1e-7, decimals=4,
+    layout="ocelot",
+    matcher="by score",
+    radius=15,
+    unit="px",
+    class_aware=True,
+    empty="zero",
+    epsilon=1e-7,
+    decimals=4,
     single=True,
-)  # fmt: skip
-_HOVERNET = PointPreset("hovernet", "assigned", 12, "px", empty="phantom", wrong=2)
+)
+_HOVERNET = PointPreset(
+    layout="hovernet", matcher="assigned", radius=12, unit="px", empty="phantom", wrong=2
+)
 
 POINTS: Mapping[str, PointPreset] = {
-    "regdata": PointPreset("regdata", tie="position"),
+    "regdata": PointPreset(layout="regdata", tie="position"),
     "ocelot": _OCELOT,
     "hovernet": _HOVERNET,
     "cellvitpp": replace(_HOVERNET, layout="cellvitpp"),
-    "midog": PointPreset("midog", "by truth", 7.5, class_aware=True),
+    "midog": PointPreset(layout="midog", matcher="by truth", radius=7.5, class_aware=True),
     "legacy-overlay": replace(_OCELOT, scope="slide", warning=_OVERLAY),
 }
 INSTANCES: Mapping[str, InstancePreset] = {
-    "regdata": InstancePreset("regdata", gated=False),
-    "hovernet": InstancePreset("hovernet", gated=False, segmentation_epsilon=1e-6),
-    "conic": InstancePreset("conic", True, False, 1e-6, 1e-6, "zero", 6),
-    "cellvitpp": InstancePreset("cellvitpp", True, False, 1e-6, 1e-6, "truth"),
-    "pannuke": InstancePreset("pannuke", True, True, 0.0, 1e-6, "truth", 5),
-    "histoplus": InstancePreset("histoplus", gated=False),
+    "regdata": InstancePreset(layout="regdata", gated=False),
+    "hovernet": InstancePreset(layout="hovernet", gated=False, segmentation_epsilon=1e-6),
+    "conic": InstancePreset(
+        layout="conic",
+        gated=True,
+        gated_binary=False,
+        detection_epsilon=1e-6,
+        segmentation_epsilon=1e-6,
+        empty="zero",
+        n_types=6,
+    ),
+    "cellvitpp": InstancePreset(
+        layout="cellvitpp",
+        gated=True,
+        gated_binary=False,
+        detection_epsilon=1e-6,
+        segmentation_epsilon=1e-6,
+        empty="truth",
+    ),
+    "pannuke": InstancePreset(
+        layout="pannuke",
+        gated=True,
+        gated_binary=True,
+        detection_epsilon=0.0,
+        segmentation_epsilon=1e-6,
+        empty="truth",
+        n_types=5,
+    ),
+    "histoplus": InstancePreset(layout="histoplus", gated=False),
 }
 BOXES: Mapping[str, BoxPreset] = {"regdata": BoxPreset(), "nucls": BoxPreset(pixel=1.0)}
 

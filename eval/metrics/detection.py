@@ -22,7 +22,7 @@ from regdata.eval.metrics.rates import precision_recall_f1, rates_of
 ABSENT_IS_ZERO = "F1 0, in the mean"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rates:
     """Precision, recall and F1 with their counts; None where the denominator is 0."""
 
@@ -35,7 +35,7 @@ class Rates:
     f1_interval: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Conventions:
     """How a score came about; written into every result.
 
@@ -55,7 +55,7 @@ class Conventions:
     interval: str = "bootstrap percentiles 2.5 and 97.5"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """Scores of a set of images.
 
@@ -123,15 +123,17 @@ def score(
     *per_class, detection = (_interval(estimate) for estimate in estimates(f1))
     (mean,) = estimates(row_means(f1[:, :-1]))
     return Scores(
-        tuple(classes),
-        len(images),
-        len({image.slide for image in images}),
-        _rates(*_detection(total), detection, absent),
-        tuple(_rates(*_class(total, c), per_class[c], absent) for c in range(len(classes))),
-        mean.value,
-        _interval(mean),
-        total,
-        conventions,
+        classes=tuple(classes),
+        images=len(images),
+        slides=len({image.slide for image in images}),
+        detection=_rates(*_detection(total), detection, absent),
+        per_class=tuple(
+            _rates(*_class(total, c), per_class[c], absent) for c in range(len(classes))
+        ),
+        mean_f1=mean.value,
+        mean_f1_interval=_interval(mean),
+        confusion=total,
+        conventions=conventions,
     )
 
 

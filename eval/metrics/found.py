@@ -20,7 +20,7 @@ _NONE = "none"
 """Class of what has no partner."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FoundImage:
     """One image: its annotated nuclei, the cells found in it, and which of them are the same.
 
@@ -98,7 +98,18 @@ def found_image(
     pairs, free = pair_named(image.points_xy, truth >= 0, prediction.xy, radius, scored)
     nothing = np.zeros((0, 2), np.float32), np.zeros(len(prediction.xy) + 1, np.int64)
     merged = classes.merge(prediction.probabilities)
-    return FoundImage(image, mpp, truth, prediction.xy, merged, pairs, free, *(outlines or nothing))
+    vertices, offsets = outlines or nothing
+    return FoundImage(
+        image=image,
+        mpp=mpp,
+        truth=truth,
+        xy=prediction.xy,
+        probabilities=merged,
+        pairs=pairs,
+        free=free,
+        vertices=vertices,
+        offsets=offsets,
+    )
 
 
 def cells_table(images: Sequence[FoundImage], classes: Sequence[str]) -> pd.DataFrame:

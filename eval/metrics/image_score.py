@@ -34,7 +34,7 @@ class FoundNuclei:
     kinds: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageScore:
     """Scores of one image; None where they are undefined.
 
@@ -100,14 +100,14 @@ def score_image(
         per_class = class_panoptic_quality(pairs, truth, guess[pairs.found_ids - 1], count)
         matrix = confusion(Points(xy, truth), Points(found.xy, guess), count, radius)
     return ImageScore(
-        image.name,
-        len(xy),
-        len(found.xy),
-        len(match_points(xy, found.xy, radius)),
-        dice(pairs),
-        aji(pairs),
-        aji_plus(pairs),
-        panoptic_quality(pairs),
-        per_class,
-        matrix,
+        name=image.name,
+        annotated=len(xy),
+        found=len(found.xy),
+        paired=len(match_points(xy, found.xy, radius)),
+        dice=dice(pairs),
+        aji=aji(pairs),
+        aji_plus=aji_plus(pairs),
+        quality=panoptic_quality(pairs),
+        classes=per_class,
+        confusion=matrix,
     )

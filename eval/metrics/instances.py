@@ -17,7 +17,7 @@ Labels = NDArray[np.integer[Any]]
 _DENSE = 4  # cells of a full table per pixel; above it the table is built sparsely
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Overlaps:
     """Areas of the nuclei of two maps, and of what each pair of them shares, in pixels.
 
@@ -80,7 +80,15 @@ def overlaps(truth: Labels, found: Labels) -> Overlaps:
     found_ids, found_area, b = _number(found)
     both = (a > 0) & (b > 0)
     rows, columns, shared = _joint(a[both] - 1, b[both] - 1, len(found_ids), _DENSE * a.size)
-    return Overlaps(true_ids, found_ids, true_area, found_area, rows, columns, shared)
+    return Overlaps(
+        true_ids=true_ids,
+        found_ids=found_ids,
+        true_area=true_area,
+        found_area=found_area,
+        rows=rows,
+        columns=columns,
+        shared=shared,
+    )
 
 
 def _number(ids: Labels) -> tuple[Ints, Ints, Ints]:

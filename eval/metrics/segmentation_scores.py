@@ -20,7 +20,7 @@ from regdata.eval.metrics.intervals import (
 from regdata.eval.metrics.rates import precision_recall_f1, ratio
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassScore:
     """Scores of one class.
 
@@ -159,8 +159,18 @@ def _class_scores(
     total = matrices.sum(axis=0)
     columns = (estimates(v) for v in (weighted_means(pq, weights), pooled, f1, recall))
     scores = [
-        ClassScore(name, int(total[c].sum()), int(total[:, c].sum()), *values)
-        for c, (name, *values) in enumerate(zip(names, *columns, strict=True))
+        ClassScore(
+            name=name,
+            annotated=int(total[c].sum()),
+            found=int(total[:, c].sum()),
+            pq=pq_mean,
+            pq_pooled=pq_pooled,
+            f1=f1_mean,
+            recall=recall_mean,
+        )
+        for c, (name, pq_mean, pq_pooled, f1_mean, recall_mean) in enumerate(
+            zip(names, *columns, strict=True)
+        )
     ]
     means = (weighted_means(row_means(pq), weights), *map(row_means, (pooled, f1, recall)))
     mpq, mpq_plus, mean_f1, accuracy = (estimates(mean)[0] for mean in means)

@@ -63,7 +63,7 @@ class Nuclei:
     size_um: tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Threshold:
     """The threshold of one marker and how well it divides.
 
@@ -136,13 +136,13 @@ def find_threshold(method: Method, pixels: Histogram, nuclei: Nuclei) -> Thresho
             surface, name = Surface.constant(overall), around
     of_pixels = method.name in ("otsu", "li", "triangle", "mad")
     return Threshold(
-        name,
-        surface,
-        overall,
-        stained_from(pixels)[1],
-        bimodality(pixels),
-        mixture.mixture.separation if mixture else 0.0,
-        find_threshold(Method("auto"), pixels, nuclei).surface if of_pixels else None,
+        method=name,
+        surface=surface,
+        overall=overall,
+        contrast=stained_from(pixels)[1],
+        bimodality=bimodality(pixels),
+        separation=mixture.mixture.separation if mixture else 0.0,
+        reference=find_threshold(Method("auto"), pixels, nuclei).surface if of_pixels else None,
     )
 
 

@@ -15,7 +15,7 @@ from regdata.slides import Slide, find_channel, find_dapi, open_slide, rename_ch
 from regdata.transforms import Transform
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """The two slides of a section, their channels resolved.
 
@@ -105,7 +105,15 @@ def open_pair(options: BuildOptions) -> Pair:
         "if": [file_identity(options.if_), if_.mpp, if_.channels],
     }
     subtracted = _autofluorescence(if_, options.autofluorescence)
-    return Pair(he, if_, dapi, markers, identity, subtracted, options.dapi is not None)
+    return Pair(
+        he=he,
+        if_=if_,
+        dapi=dapi,
+        markers=markers,
+        identity=identity,
+        autofluorescence=subtracted,
+        dapi_given=options.dapi is not None,
+    )
 
 
 def _autofluorescence(if_: Slide, wanted: str | None) -> tuple[int | None, float | None]:

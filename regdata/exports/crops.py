@@ -25,7 +25,7 @@ from regdata.slides import Slide
 _TRAIN, TEST = "train", "test"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Crop:
     """One crop.
 
@@ -65,7 +65,7 @@ class Crop:
         return canvas
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CropPlan:
     """Which crops there will be.
 
@@ -129,13 +129,13 @@ class CropPlan:
         ]
         cells = np.floor(self.nuclei.xy[members] / pitch).astype(np.int64)
         return Crop(
-            f"{name_part[0]}_x{round(corner[0])}_y{round(corner[1])}",
-            name_part[1],
-            image,
-            xy,
-            self.nuclei.label[members],
-            np.all(cells == (column, row), axis=1),
-            outlines,
+            name=f"{name_part[0]}_x{round(corner[0])}_y{round(corner[1])}",
+            part=name_part[1],
+            image=image,
+            xy=xy,
+            classes=self.nuclei.label[members],
+            inside=np.all(cells == (column, row), axis=1),
+            outlines=outlines,
         )
 
 
@@ -179,7 +179,16 @@ def plan_crops(
     nuclei = _collect(source)
     keys, members = _assign(nuclei, side * step)
     test = held_out(source.group[nuclei.row], test_share)
-    return CropPlan(source, he, side, step, keys, members, test, nuclei)
+    return CropPlan(
+        source=source,
+        he=he,
+        side=side,
+        step=step,
+        keys=keys,
+        members=members,
+        test=test,
+        nuclei=nuclei,
+    )
 
 
 def _collect(source: Source) -> _Nuclei:

@@ -28,7 +28,7 @@ _SUFFIXES = {
 _CROP = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportOptions:
     """What is exported, and how.
 

@@ -15,7 +15,7 @@ from regdata.errors import RegdataError
 from regdata.names import UNKNOWN
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """The cells of a file that are exported.
 
@@ -123,7 +123,16 @@ def open_source(path: Path, keep_unknown: bool, slide: str | None = None) -> Sou
         raise RegdataError(f"{path} has no cells to export{hint}")
     present = tuple(sorted(set(slides[labels >= 0].tolist())))
     number = label_index(slides, present)
-    return Source(path, record, column, named, labels, present, number, _groups(obs, slides))
+    return Source(
+        path=path,
+        record=record,
+        column=column,
+        classes=named,
+        labels=labels,
+        slides=present,
+        slide=number,
+        group=_groups(obs, slides),
+    )
 
 
 def _groups(obs: pd.DataFrame, slides: NDArray[np.str_]) -> NDArray[np.str_]:

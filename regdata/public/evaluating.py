@@ -127,7 +127,13 @@ def evaluate(
         find_preset(POINTS, name, "points")
     check_folder(output, overwrite, "scores.json")
     where = SetOptions(
-        path_of(images), path_of(points), path_of(geojson), path_of(nucls), he_mpp, set_, split
+        images=path_of(images),
+        points=path_of(points),
+        geojson=path_of(geojson),
+        nucls=path_of(nucls),
+        mpp=he_mpp,
+        named=set_,
+        split=split,
     )
     annotated = load_set(where)
     how = Conventions(radius_um=radius_um, resample=resample)

@@ -83,7 +83,16 @@ def load_build(
     cells = read_outlines(labelled)
     classes = classes_from(record, obs, tuple(aligned.markers))
     return Build(
-        name, cells, obs, record, aligned, look, classes, REASONS, verdict, tuple(warnings)
+        name=name,
+        cells=cells,
+        obs=obs,
+        record=record,
+        aligned=aligned,
+        look=look,
+        classes=classes,
+        reasons=REASONS,
+        verdict=verdict,
+        warnings=tuple(warnings),
     )
 
 

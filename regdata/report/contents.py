@@ -69,7 +69,7 @@ class ClassOf:
     chance: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Build:
     """A build to report on.
 

@@ -18,7 +18,7 @@ from regdata.segmenting.outputs import describe, kinds_of, quality_columns, writ
 from regdata.slides import Slide, open_slide
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentOptions:
     """How slides are segmented and what is written.
 
@@ -53,7 +53,7 @@ class SegmentOptions:
     overwrite: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentSummary:
     """What became of one slide.
 
@@ -118,7 +118,7 @@ def segment_slide(
         file_identity(path), slide.mpp, model, classifier, options.tissue, options.settings
     )
     if _is_finished(output, key, options):
-        summary = SegmentSummary(output, count_cells(output), kept=True)
+        summary = SegmentSummary(output=output, cells=count_cells(output), kept=True)
     else:
         summary = _run(slide, output, model, classifier, (key, options))
     if options.geojson:
@@ -154,7 +154,14 @@ def _run(
     flagged = sum(run.settings.limits.is_bad(tile.quality) is not None for tile in run.tiles)
     skipped = sum(tile.skipped for tile in run.tiles)
     took = time.monotonic() - start
-    return SegmentSummary(output, count, len(run.tiles), flagged, skipped, took)
+    return SegmentSummary(
+        output=output,
+        cells=count,
+        tiles=len(run.tiles),
+        flagged=flagged,
+        skipped=skipped,
+        seconds=took,
+    )
 
 
 def _is_finished(output: Path, key: str, options: SegmentOptions) -> bool:

@@ -45,7 +45,7 @@ class Gland:
     goblets: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """The plan: coarse maps of the whole picture, (h, w) float32, and the shapes in them.
 
@@ -91,8 +91,20 @@ def plan(size: tuple[int, int], rng: np.random.Generator, noise: Noise) -> Layou
     vessels, vessel = _place_vessels(solid, rng)
     cluster = _clusters(solid, rng) * (tissue > 0)
     stream = _stream(grid, gland, vessel, rng, noise)
-    rays = _rays(glands, labels)
-    return Layout(size, tissue, gland, lumen, vessel, cluster, stream, *rays, glands, vessels)
+    ray_x, ray_y = _rays(glands, labels)
+    return Layout(
+        size=size,
+        tissue=tissue,
+        gland=gland,
+        lumen=lumen,
+        vessel=vessel,
+        cluster=cluster,
+        stream=stream,
+        ray_x=ray_x,
+        ray_y=ray_y,
+        glands=glands,
+        vessels=vessels,
+    )
 
 
 def _tissue(size: tuple[int, int], grid: Box, rng: np.random.Generator, noise: Noise) -> Plane:

@@ -22,7 +22,7 @@ from regdata.simulate.warp import Warp, elastic, frame, similarity
 __all__ = ["RestainSettings", "Restained", "restain"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Restained:
     """The IF of a section and the truth behind it.
 
@@ -106,7 +106,15 @@ def restain(
     stained = brightness.marker[1:] > 0
     spoiled = _spoiled(instances, len(positive), spoils, warp, he_mpp)
     channels = ("DAPI", settings.marker, "AF")[: len(image)]
-    return Restained(image, channels, settings.if_mpp, warp, positive.copy(), stained, spoiled)
+    return Restained(
+        image=image,
+        channels=channels,
+        mpp=settings.if_mpp,
+        he_to_if=warp,
+        marked=positive.copy(),
+        stained=stained,
+        spoiled=spoiled,
+    )
 
 
 def _optics(settings: RestainSettings, he_rgb: NDArray[np.uint8], he_mpp: float) -> Optics:

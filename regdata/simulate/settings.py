@@ -6,7 +6,7 @@ AUTOFLUORESCENCE_EXPOSURE = 0.5
 """Exposure of the autofluorescence channel over that of the marker."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RestainSettings:
     """How the section is restained and photographed.
 

@@ -50,7 +50,7 @@ class SegmentCache:
                 self._bytes -= self._held.popitem(last=False)[1].nbytes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(kw_only=True, frozen=True, eq=False)
 class TiffImage:
     """One image (page or SubIFD) of a TIFF file, readable after the file was closed.
 

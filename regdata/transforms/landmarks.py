@@ -22,7 +22,7 @@ _DELIMITERS = (",", ";", "\t")
 _CLEARLY = 0.5  # a mirrored fit must leave less than this share of the plain one's residual
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TargetError:
     """How far landmarks lie from where a transform takes their partners (TRE), µm.
 
@@ -173,8 +173,16 @@ def target_error(
         raise RegdataError(f"expected a positive diagonal in µm, came {diagonal_um}")
     tre = np.linalg.norm(transform.points(he) - if_, axis=1)
     median, mean, most = float(np.median(tre)), float(tre.mean()), float(tre.max())
-    relative = (value / diagonal_um for value in (median, mean, most))
-    return TargetError(len(tre), median, mean, float(np.percentile(tre, 90)), most, *relative)
+    return TargetError(
+        count=len(tre),
+        median_um=median,
+        mean_um=mean,
+        p90_um=float(np.percentile(tre, 90)),
+        max_um=most,
+        median_rtre=median / diagonal_um,
+        mean_rtre=mean / diagonal_um,
+        max_rtre=most / diagonal_um,
+    )
 
 
 def _paired(he_um: Points, if_um: Points, least: int) -> tuple[Points, Points]:

@@ -22,7 +22,7 @@ _MOST = 3.0  # neighbours beyond this many add nothing
 _CLOSE_UM = 1.5  # neighbours this far apart half agree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Constants:
     """What is fitted.
 

@@ -65,7 +65,7 @@ class Grid:
         return np.stack([column + 0.5, row + 0.5], 1) * self.tile_um
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measures:
     """Measured values of all N tiles.
 

@@ -23,7 +23,7 @@ _COLOURS = {
 """RGB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TileQuality:
     """Quality of all N tiles of an H&E slide, row by row from its top-left corner.
 

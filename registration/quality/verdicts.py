@@ -13,7 +13,7 @@ _P90_UM = 3.0
 _AREA = 0.5  # least change of area that tissue survives
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """Whether a transform can be used.
 
@@ -62,7 +62,16 @@ def verdict(quality: TileQuality) -> Verdict:
     numbers = (accepted, median, p90, least, folds, count)
     refused, warned = _refused(*numbers), _warned(*numbers)
     status = "refuse" if refused else "warn" if warned else "accept"
-    return Verdict(status, tuple(refused or warned), *numbers)
+    return Verdict(
+        status=status,
+        reasons=tuple(refused or warned),
+        accepted=accepted,
+        median_um=median,
+        p90_um=p90,
+        min_jacobian=least,
+        folds=folds,
+        tiles=count,
+    )
 
 
 def _refused(

@@ -79,7 +79,13 @@ def test_every_set_is_in_the_documentation() -> None:
 
 def test_what_no_set_may_hold(tmp_path: Path) -> None:
     def image(split: str = "") -> AnnotatedImage:
-        return AnnotatedImage(Path("a.png"), np.zeros((1, 2)), np.zeros(1, int), "s", split=split)
+        return AnnotatedImage(
+            path=Path("a.png"),
+            points_xy=np.zeros((1, 2)),
+            labels=np.zeros(1, int),
+            slide="s",
+            split=split,
+        )
 
     assert len(finish([image("train"), image("test")], ("a",), 1, tmp_path).images) == 2
     with pytest.raises(RegdataError, match=r"one image of each name in .*, a is there 2x"):

@@ -18,10 +18,10 @@ def one(tmp_path: Path) -> AnnotatedSet:
     path = set_files.picture(tmp_path / "a.png")
     ids = set_files.both(1, 2)
     image = AnnotatedImage(
-        path,
-        np.array([A, B]),
-        np.array([-1, 0]),
-        "s",
+        path=path,
+        points_xy=np.array([A, B]),
+        labels=np.array([-1, 0]),
+        slide="s",
         field=(2.5, 1.0, 9.0, 7.0),
         outlines=ids.copy,
     )
@@ -61,7 +61,9 @@ def test_a_dot_and_its_point_stay_together_when_resampled(tmp_path: Path) -> Non
     picture[40, 20] = 255 * 40
     path = tmp_path / "dot.png"
     cv2.imwrite(str(path), np.clip(cv2.GaussianBlur(picture, (0, 0), 2), 0, 255).astype(np.uint8))
-    image = AnnotatedImage(path, np.array([[20.5, 40.5]]), np.array([0]), "s")
+    image = AnnotatedImage(
+        path=path, points_xy=np.array([[20.5, 40.5]]), labels=np.array([0]), slide="s"
+    )
     for mpp in (0.25, 0.1):
         found = resample(AnnotatedSet((image,), ("dot",), 0.2), mpp)
         (scaled,) = found.images

@@ -5,13 +5,15 @@ from regdata.cells.table import CellTable, concatenate
 
 def two() -> CellTable:
     return CellTable(
-        np.array([[1.0, 2.0], [10.0, 20.0]]),
-        np.arange(14, dtype=np.float32).reshape(7, 2),
-        np.array([0, 3, 7]),
-        np.array([[1], [2]], np.float16),
-        np.array([1, 2], np.uint8),
-        *(np.array([0.5, 0.6], np.float32) for _ in range(3)),
-        np.zeros(2, np.uint8),
+        xy=np.array([[1.0, 2.0], [10.0, 20.0]]),
+        vertices=np.arange(14, dtype=np.float32).reshape(7, 2),
+        offsets=np.array([0, 3, 7]),
+        tokens=np.array([[1], [2]], np.float16),
+        kind=np.array([1, 2], np.uint8),
+        kind_probability=np.array([0.5, 0.6], np.float32),
+        probability=np.array([0.5, 0.6], np.float32),
+        area_um2=np.array([0.5, 0.6], np.float32),
+        flags=np.zeros(2, np.uint8),
     )
 
 

@@ -173,6 +173,14 @@ def test_the_nuclear_channel_has_no_autofluorescence() -> None:
     he, if_ = white_he((64, 64), 0.25), slide_of(np.zeros((2, 64, 64), np.uint16), 0.5, "DAPI", "C")
     options = BuildOptions(he=Path("a"), if_=Path("b"), output=Path("x.h5"), markers=("C",))
     identity = {"he": [1, 0.25], "if": [1]}
-    one = pair_keys(Pair(he, if_, 0, {"C": 1}, identity), MODEL, options)
-    other = pair_keys(Pair(he, if_, 0, {"C": 1}, identity, (1, 0.5)), MODEL, options)
+    one = pair_keys(
+        Pair(he=he, if_=if_, dapi=0, markers={"C": 1}, identity=identity), MODEL, options
+    )
+    other = pair_keys(
+        Pair(
+            he=he, if_=if_, dapi=0, markers={"C": 1}, identity=identity, autofluorescence=(1, 0.5)
+        ),
+        MODEL,
+        options,
+    )
     assert changed(one, other) == {"correct C", *END}

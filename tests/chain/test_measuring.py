@@ -51,7 +51,7 @@ def planes(stained: bool = True, clipped: bool = False) -> NDArray[np.uint16]:
 
 def pair_of(image: NDArray[np.uint16]) -> Pair:
     he, if_ = white_he((SIDE, SIDE), 0.25), slide_of(image, 0.25, "DAPI", "CD3")
-    return Pair(he, if_, 0, {"CD3": 1}, {})
+    return Pair(he=he, if_=if_, dapi=0, markers={"CD3": 1}, identity={})
 
 
 def options(folder: Path, **changes: Any) -> BuildOptions:

@@ -32,7 +32,16 @@ Build = Callable[..., Path]
 class Registered:
     """The true map of the simulated pair, as far as an affine one goes."""
 
-    verdict = Verdict("accept", (), 1.0, 0.3, 0.5, 0.9, 0, 1)
+    verdict = Verdict(
+        status="accept",
+        reasons=(),
+        accepted=1.0,
+        median_um=0.3,
+        p90_um=0.5,
+        min_jacobian=0.9,
+        folds=0,
+        tiles=1,
+    )
 
     def __init__(self, pair: SimulatedPair) -> None:
         um = np.column_stack([pair.truth.xy * 0.25, np.ones(len(pair.truth.xy))])

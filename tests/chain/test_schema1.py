@@ -52,6 +52,6 @@ def test_shares_between_its_steps_are_refused(old: Path) -> None:
 
 @pytest.mark.parametrize(("form", "name"), [("geojson", "x.geojson"), ("parquet", "x.parquet")])
 def test_it_is_exported(old: Path, form: str, name: str) -> None:
-    summary = export_cells(ExportOptions(old, old.with_name(name), form))
+    summary = export_cells(ExportOptions(file=old, output=old.with_name(name), format=form))
     assert sum(summary.counts.values()) == 59
     assert old.with_name(name).stat().st_size > 1000

@@ -96,7 +96,7 @@ def test_geojson(file: Path, tmp_path: Path, ending: str) -> None:
 
 def test_geopandas_reads_the_geojson(file: Path, tmp_path: Path) -> None:
     geopandas = pytest.importorskip("geopandas", reason="geopandas is not installed")
-    export_cells(ExportOptions(file, tmp_path / "cells.geojson", "geojson"))
+    export_cells(ExportOptions(file=file, output=tmp_path / "cells.geojson", format="geojson"))
     # GeoJSON has no pixels: geopandas takes them for degrees
     frame = geopandas.read_file(tmp_path / "cells.geojson").set_crs(None, allow_override=True)
     cells = read_dataset(file).cells
@@ -198,7 +198,7 @@ def test_cellvit(file: Path, tmp_path: Path) -> None:
 def test_crops_of_another_resolution_keep_their_place(
     file: Path, tmp_path: Path, pair: SimulatedPair, mpp: float
 ) -> None:
-    options = ExportOptions(file, tmp_path / "set", "pannuke", crop_mpp=mpp)
+    options = ExportOptions(file=file, output=tmp_path / "set", format="pannuke", crop_mpp=mpp)
     export_cells(options)
     part = tmp_path / "set" / "train"
     masks = np.load(part / "masks.npy", mmap_mode="r")
@@ -314,7 +314,9 @@ def test_files_of_segment_have_kinds(
         out.append(cells)
         he = SlideRecord(path=str(pair.he), mpp=0.25, size=(SIDE, SIDE))
         out.finish(("background", "nucleus"), Record(he=he))
-    summary = export_cells(ExportOptions(tmp_path / "x.h5", tmp_path / "set", "cellvit"))
+    summary = export_cells(
+        ExportOptions(file=tmp_path / "x.h5", output=tmp_path / "set", format="cellvit")
+    )
     assert summary.counts == {"nucleus": len(cells)}
 
 

@@ -73,7 +73,15 @@ def test_progress_goes_up_to_one(section, pair_of, linear):
 
 def test_what_is_stored_is_read_back(tmp_path):
     matrix = np.diag([1.0, 2.0, 1.0])
-    found = Registration(Transform.affine(matrix), 0.8, 0.01, 0.03, 4.0, 0.6, 0.5)
+    found = Registration(
+        he_to_if=Transform.affine(matrix),
+        correlation=0.8,
+        null_mean=0.01,
+        null_sd=0.03,
+        margin=4.0,
+        affine_correlation=0.6,
+        working_mpp=0.5,
+    )
     found.save(tmp_path / "t.h5", {"he": "he.tif"})
     again = Registration.load(tmp_path / "t.h5")
     assert np.array_equal(again.he_to_if.matrix, found.he_to_if.matrix)

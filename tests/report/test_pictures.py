@@ -43,15 +43,15 @@ def test_outlines_lie_on_their_cells() -> None:
     square = np.array([[100.5, 200.5], [119.5, 200.5], [119.5, 219.5], [100.5, 219.5]], np.float32)
     ones = np.ones(1, np.float32)
     cells = CellTable(
-        np.array([[110.0, 210.0]]),
-        square,
-        np.array([0, 4]),
-        np.zeros((1, 1), np.float16),
-        np.ones(1, np.uint8),
-        ones,
-        ones,
-        ones,
-        np.zeros(1, np.uint8),
+        xy=np.array([[110.0, 210.0]]),
+        vertices=square,
+        offsets=np.array([0, 4]),
+        tokens=np.zeros((1, 1), np.float16),
+        kind=np.ones(1, np.uint8),
+        kind_probability=ones,
+        probability=ones,
+        area_um2=ones,
+        flags=np.zeros(1, np.uint8),
     )
     canvas = np.full((40, 40, 3), 255, np.uint8)
     drawn = draw_cells(canvas, cells, np.array([0]), (95.0, 195.0), 1.0)

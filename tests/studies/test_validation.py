@@ -33,7 +33,11 @@ def part_of(count: int, slides: int, seed: int) -> AnnotatedSet:
         xy = grid.reshape(-1, 2).astype(float)
         labels = rng.integers(0, 2, len(xy)).astype(np.int64)
         name = Path(f"image_{seed}_{k}.png")
-        images.append(AnnotatedImage(name, xy, labels, f"slide {seed} {k % slides}"))
+        images.append(
+            AnnotatedImage(
+                path=name, points_xy=xy, labels=labels, slide=f"slide {seed} {k % slides}"
+            )
+        )
     return AnnotatedSet(tuple(images), ("tumour", "lymphocyte"), 0.25)
 
 

@@ -37,7 +37,7 @@ def learning_rate(step: int, base: float, schedule: Schedule) -> float:
     return base * 0.5 * (1 + math.cos(math.pi * share))
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Trainer:
     """The state of a run.
 
@@ -109,7 +109,15 @@ def new_trainer(recipe: Recipe, config: CellViTConfig, device: torch.device) -> 
     scaler = torch.amp.GradScaler(device.type, enabled=fp16 and recipe.precision == "auto")
     optimiser = _adamw(network, recipe.optimiser)
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    return Trainer(network, _shared(network), average, optimiser, scaler, recipe, device)
+    return Trainer(
+        network=network,
+        live=_shared(network),
+        average=average,
+        optimiser=optimiser,
+        scaler=scaler,
+        recipe=recipe,
+        device=device,
+    )
 
 
 def _start_from(network: CellViT, path: Path) -> None:

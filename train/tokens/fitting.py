@@ -96,16 +96,16 @@ def fit(
         run = _Run(network, cells, train, val, WeightedLoss(balance, len(classes)))
         epochs, best, per_class = _train(run, settings, progress)
     report = FitReport(
-        cells.mean.numpy(),
-        cells.std.numpy(),
-        tuple(epochs),
-        best,
-        tuple(classes),
-        tuple(float(value) if np.isfinite(value) else None for value in per_class),
-        tuple(train_cells.tolist()),
-        tuple(val_cells.tolist()),
-        split.how,
-        split.warning,
+        mean=cells.mean.numpy(),
+        std=cells.std.numpy(),
+        epochs=tuple(epochs),
+        best=best,
+        classes=tuple(classes),
+        auroc_per_class=tuple(float(value) if np.isfinite(value) else None for value in per_class),
+        train_cells=tuple(train_cells.tolist()),
+        val_cells=tuple(val_cells.tolist()),
+        split=split.how,
+        warning=split.warning,
     )
     return network.eval(), report
 

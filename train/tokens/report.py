@@ -17,7 +17,7 @@ class Epoch:
     auroc: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitReport:
     """Standardisation of the tokens, course of the training and its validation scores.
 

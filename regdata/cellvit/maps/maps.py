@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch takes seconds to load, and maps may be numpy's
     Image = Float | torch.Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PostprocessSettings:
     """Sizes in pixels at the resolution the network works at; defaults for 0.25 µm/px.
 
@@ -72,7 +72,15 @@ class PostprocessSettings:
             Micrometres per pixel the network works at; from 0.4 on the sizes for x20 hold.
         """
         marker, sobel = (3, 11) if mpp >= 0.4 else (10, 21)
-        return cls(marker, sobel, 0.4, 0, normalise="tile", kinds="votes", tokens="box")
+        return cls(
+            min_marker=marker,
+            sobel=sobel,
+            edge=0.4,
+            min_area=0,
+            normalise="tile",
+            kinds="votes",
+            tokens="box",
+        )
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ _DECODERS = {
 _GENERIC = "CellViT-generic"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncoderFacts:
     """An encoder alone.
 
@@ -98,13 +98,15 @@ def _facts(shapes: Shapes, stored: str, path: Path) -> EncoderFacts:
     )
     networks = (_GENERIC,) if config.name == _GENERIC else networks
     return EncoderFacts(
-        stored,
-        encoder.width,
-        encoder.depth,
-        encoder.patch,
-        sum(math.prod(s) for n, s in shapes.items() if not n.startswith("encoder.head.")),
-        networks,
-        _misfit(config, path) if networks else None,
+        stored=stored,
+        width=encoder.width,
+        depth=encoder.depth,
+        patch=encoder.patch,
+        parameters=sum(
+            math.prod(s) for n, s in shapes.items() if not n.startswith("encoder.head.")
+        ),
+        networks=networks,
+        problem=_misfit(config, path) if networks else None,
     )
 
 

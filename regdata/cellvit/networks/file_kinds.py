@@ -56,7 +56,7 @@ class NetworkFacts:
 Facts = NetworkFacts | ClassifierInfo | EncoderFacts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Description:
     """What a file of weights is.
 
@@ -134,7 +134,16 @@ def describe(path: StrPath | None = None) -> Description:
     about = _about(path)
     sha256 = file_sha256(path)
     built_in = sha256 == file_sha256(default_weights())
-    return Description(path, path.stat().st_size, sha256, about, *_terms(about, built_in), built_in)
+    licence, source = _terms(about, built_in)
+    return Description(
+        path=path,
+        size=path.stat().st_size,
+        sha256=sha256,
+        about=about,
+        licence=licence,
+        source=source,
+        built_in=built_in,
+    )
 
 
 def _about(path: Path) -> Facts:

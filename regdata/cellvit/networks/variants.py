@@ -17,7 +17,7 @@ CELLVIT = "Hörst et al., CellViT (2024) and CellViT++ (2025)"
 CELLVIT_TERMS = "Apache-2.0 + Commons Clause, citation required"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """One row of the table of networks that can be loaded.
 
@@ -45,10 +45,33 @@ class Variant:
 def _cellvit(name: str, arch: str, encoder: str, sizes: tuple[int, int, int]) -> Variant:
     parameters, patch, width = sizes
     mpp = "0.25 (x20 files: 0.5)"
-    return Variant(name, arch, encoder, parameters, patch, mpp, width, CELLVIT_TERMS, CELLVIT)
+    return Variant(
+        name=name,
+        arch=arch,
+        encoder=encoder,
+        parameters=parameters,
+        patch=patch,
+        mpp=mpp,
+        token_width=width,
+        licence=CELLVIT_TERMS,
+        source=CELLVIT,
+    )
 
 
-_HISTOPLUS = ("CC BY-NC-ND 4.0, weights gated", "Adjadj et al., HistoPLUS (2025)")
+def _histoplus(name: str, parameters: int, mpp: str) -> Variant:
+    return Variant(
+        name=name,
+        arch=None,
+        encoder="H0-mini ViT-B/14",
+        parameters=parameters,
+        patch=14,
+        mpp=mpp,
+        token_width=768,
+        licence="CC BY-NC-ND 4.0, weights gated",
+        source="Adjadj et al., HistoPLUS (2025)",
+    )
+
+
 PUBLISHED = (
     _cellvit("CellViT-256", "CellViT256", "HIPT ViT-S/16", (46_750_349, 16, 384)),
     _cellvit("CellViT-SAM-B", "CellViTSAM", "SAM ViT-B/16", (146_094_557, 16, 768)),
@@ -57,8 +80,8 @@ PUBLISHED = (
     _cellvit("CellViT-UNI", "CellViTUNI", "UNI ViT-L/16", (362_934_749, 16, 1024)),
     _cellvit("CellViT-Virchow", "CellViTVirchow", "Virchow ViT-H/14", (693_963_741, 14, 1280)),
     _cellvit("CellViT-Virchow2", "CellViTVirchow2", "Virchow2 ViT-H/14", (693_973_981, 14, 1280)),
-    Variant("HistoPLUS-40x", None, "H0-mini ViT-B/14", 142_747_155, 14, "0.25", 768, *_HISTOPLUS),
-    Variant("HistoPLUS-20x", None, "H0-mini ViT-B/14", 142_157_331, 14, "0.5", 768, *_HISTOPLUS),
+    _histoplus("HistoPLUS-40x", 142_747_155, "0.25"),
+    _histoplus("HistoPLUS-20x", 142_157_331, "0.5"),
 )
 
 PANNUKE = ("Background", "Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")

@@ -20,13 +20,15 @@ def table(seed: int, count: int = 3, width: int = 4) -> CellTable:
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(rng.integers(3, 9, count))]).astype(np.int64)
     return CellTable(
-        rng.uniform(0, 1e5, (count, 2)),
-        rng.uniform(0, 1e5, (offsets[-1], 2)).astype(np.float32),
-        offsets,
-        rng.normal(size=(count, width)).astype(np.float16),
-        rng.integers(1, 3, count).astype(np.uint8),
-        *(rng.random(count, np.float32) for _ in range(3)),
-        rng.integers(0, 3, count).astype(np.uint8),
+        xy=rng.uniform(0, 1e5, (count, 2)),
+        vertices=rng.uniform(0, 1e5, (offsets[-1], 2)).astype(np.float32),
+        offsets=offsets,
+        tokens=rng.normal(size=(count, width)).astype(np.float16),
+        kind=rng.integers(1, 3, count).astype(np.uint8),
+        kind_probability=rng.random(count, np.float32),
+        probability=rng.random(count, np.float32),
+        area_um2=rng.random(count, np.float32),
+        flags=rng.integers(0, 3, count).astype(np.uint8),
     )
 
 

@@ -11,15 +11,15 @@ from regdata.cellvit.tiles.overlap import overlapping
 def cells_of(lines: list[NDArray[np.float32]]) -> CellTable:
     count, one = len(lines), np.ones(len(lines), np.float32)
     return CellTable(
-        np.array([line.mean(0) for line in lines], np.float64).reshape(-1, 2),
-        np.concatenate([np.zeros((0, 2), np.float32), *lines]),
-        np.cumsum([0, *map(len, lines)]),
-        np.zeros((count, 1), np.float16),
-        np.ones(count, np.uint8),
-        one,
-        one,
-        one,
-        np.zeros(count, np.uint8),
+        xy=np.array([line.mean(0) for line in lines], np.float64).reshape(-1, 2),
+        vertices=np.concatenate([np.zeros((0, 2), np.float32), *lines]),
+        offsets=np.cumsum([0, *map(len, lines)]),
+        tokens=np.zeros((count, 1), np.float16),
+        kind=np.ones(count, np.uint8),
+        kind_probability=one,
+        probability=one,
+        area_um2=one,
+        flags=np.zeros(count, np.uint8),
     )
 
 

@@ -32,15 +32,15 @@ def cells_of(masks: Iterable[tuple[NDArray[np.bool_], tuple[int, int]]]) -> Cell
         xy.append(np.argwhere(mask)[:, ::-1].mean(0) + np.array(corner) + 0.5)
     count, one = len(masks), np.ones(len(masks), np.float32)
     return CellTable(
-        np.array(xy).reshape(-1, 2),
-        np.concatenate([np.zeros((0, 2)), *lines]).astype(np.float32),
-        np.cumsum([0, *map(len, lines)]),
-        np.array(xy, np.float16).reshape(-1, 2),
-        np.ones(count, np.uint8),
-        one,
-        one,
-        one,
-        np.zeros(count, np.uint8),
+        xy=np.array(xy).reshape(-1, 2),
+        vertices=np.concatenate([np.zeros((0, 2)), *lines]).astype(np.float32),
+        offsets=np.cumsum([0, *map(len, lines)]),
+        tokens=np.array(xy, np.float16).reshape(-1, 2),
+        kind=np.ones(count, np.uint8),
+        kind_probability=one,
+        probability=one,
+        area_um2=one,
+        flags=np.zeros(count, np.uint8),
     )
 
 

@@ -22,7 +22,13 @@ AWAY = XY + np.array([10.0, 0.0])  # 2.5 µm at 0.25 µm/px, 5 µm at 0.5 µm/px
 def mixed() -> AnnotatedSet:
     """An image of the set's pixel size, and one of its own."""
     images = [
-        AnnotatedImage(Path(f"{name}.png"), XY, np.zeros(1, np.int64), name, mpp=mpp)
+        AnnotatedImage(
+            path=Path(f"{name}.png"),
+            points_xy=XY,
+            labels=np.zeros(1, np.int64),
+            slide=name,
+            mpp=mpp,
+        )
         for name, mpp in (("fine", None), ("coarse", 0.5))
     ]
     return AnnotatedSet(tuple(images), NAMES, 0.25)

@@ -10,14 +10,16 @@ from regdata.eval.metrics.segmentation_scores import SegmentationScores, summari
 
 NONE = PanopticQuality()
 FIRST = ImageScore(
-    "first", 4, 3, 3, 0.8, 0.5, 0.6, PanopticQuality(2, 1, 2, 1.6),
-    (PanopticQuality(2, 1, 1, 1.5), PanopticQuality(0, 0, 1, 0.0), NONE),
-    np.array([[2, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
+    name="first", annotated=4, found=3, paired=3, dice=0.8, aji=0.5, aji_plus=0.6,
+    quality=PanopticQuality(2, 1, 2, 1.6),
+    classes=(PanopticQuality(2, 1, 1, 1.5), PanopticQuality(0, 0, 1, 0.0), NONE),
+    confusion=np.array([[2, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
 )  # fmt: skip
 SECOND = ImageScore(
-    "second", 1, 2, 1, 0.6, 0.3, 0.4, PanopticQuality(1, 1, 0, 0.9),
-    (PanopticQuality(0, 1, 0, 0.0), PanopticQuality(1, 0, 0, 0.9), NONE),
-    np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]),
+    name="second", annotated=1, found=2, paired=1, dice=0.6, aji=0.3, aji_plus=0.4,
+    quality=PanopticQuality(1, 1, 0, 0.9),
+    classes=(PanopticQuality(0, 1, 0, 0.0), PanopticQuality(1, 0, 0, 0.9), NONE),
+    confusion=np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]),
 )  # fmt: skip
 NAMES = ("a", "b", "absent")
 
@@ -57,14 +59,32 @@ def test_class_scores_by_hand() -> None:
 
 
 def test_empty_images_are_left_out() -> None:
-    empty = ImageScore("empty", 0, 0, 0, None, None, None, NONE)
+    empty = ImageScore(
+        name="empty",
+        annotated=0,
+        found=0,
+        paired=0,
+        dice=None,
+        aji=None,
+        aji_plus=None,
+        quality=NONE,
+    )
     both = summarise([FIRST, empty])
     assert both.binary["dice"].value == 0.8
     assert summarise([empty]).binary["f1"].value is None
 
 
 def test_images_without_classes_count_for_the_binary_scores_only() -> None:
-    plain = ImageScore("plain", 1, 0, 0, 0.0, 0.0, 0.0, PanopticQuality(0, 0, 1, 0.0))
+    plain = ImageScore(
+        name="plain",
+        annotated=1,
+        found=0,
+        paired=0,
+        dice=0.0,
+        aji=0.0,
+        aji_plus=0.0,
+        quality=PanopticQuality(0, 0, 1, 0.0),
+    )
     mixed = summarise([FIRST, SECOND, plain], NAMES)
     assert mixed.binary["dice"].value == pytest.approx(1.4 / 3)
     assert mixed.classes is not None

@@ -19,7 +19,18 @@ ABOUT = {
 def image(dice: float, name: str = "a") -> ImageScore:
     quality = PanopticQuality(1, 0, 1, 0.8)
     matrix = np.array([[1, 1], [0, 0]])
-    return ImageScore(name, 2, 1, 1, dice, 0.5, None, quality, (quality,), matrix)
+    return ImageScore(
+        name=name,
+        annotated=2,
+        found=1,
+        paired=1,
+        dice=dice,
+        aji=0.5,
+        aji_plus=None,
+        quality=quality,
+        classes=(quality,),
+        confusion=matrix,
+    )
 
 
 def test_one_image_with_classes() -> None:
@@ -47,7 +58,16 @@ def test_robustness_is_one_row_each() -> None:
 
 
 def test_without_classes_there_is_no_column_for_them() -> None:
-    bare = ImageScore("a", 2, 1, 1, 0.5, 0.5, 0.5, PanopticQuality(1, 0, 1, 0.8))
+    bare = ImageScore(
+        name="a",
+        annotated=2,
+        found=1,
+        paired=1,
+        dice=0.5,
+        aji=0.5,
+        aji_plus=0.5,
+        quality=PanopticQuality(1, 0, 1, 0.8),
+    )
     report = SegmentationReport(ABOUT, {"unchanged": summarise([bare]), "x": summarise([bare])})
     assert "mPQ" not in report_text(report)
     assert "balanced" not in report_text(report)

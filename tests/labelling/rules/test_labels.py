@@ -68,7 +68,16 @@ def nuclei_of(
 
 def marker(limit: float = LIMIT, compartment: str = "nucleus", **counted: Any) -> Marker:
     return Marker(
-        Threshold("fixed", Surface.constant(limit), limit, 9, 0.9, 3), compartment, **counted
+        Threshold(
+            method="fixed",
+            surface=Surface.constant(limit),
+            overall=limit,
+            contrast=9,
+            bimodality=0.9,
+            separation=3,
+        ),
+        compartment,
+        **counted,
     )
 
 
@@ -139,7 +148,19 @@ def test_unlikely_labels_are_not_kept() -> None:
 def test_local_thresholds_hold_where_they_are() -> None:
     surface = Surface(np.array([[100, 2000]], np.float32), 2000.0, np.ones((1, 2), np.float32))
     nuclei = nuclei_of({"CD3": [lit(1.0, 500)] * 4})  # at 0, 1000, 2000 and 3000 µm
-    found = labels(nuclei, CD3=Marker(Threshold("local", surface, 500, 9, 0.9, 3)))
+    found = labels(
+        nuclei,
+        CD3=Marker(
+            Threshold(
+                method="local",
+                surface=surface,
+                overall=500,
+                contrast=9,
+                bimodality=0.9,
+                separation=3,
+            )
+        ),
+    )
     assert found["threshold_CD3"].tolist() == [100, 100, 1050, 2000]
     assert found["label"].tolist() == ["CD3", "CD3", "negative", "negative"]
 
@@ -367,7 +388,15 @@ def test_ink_over_most_of_a_section_is_its_stain() -> None:
 def test_a_threshold_of_pixels_moves_the_rule_and_not_what_is_likely() -> None:
     nuclei = nuclei_of({"CD3": [np.full(PIXELS, 400, np.float32), np.full(PIXELS, 5, np.float32)]})
     usual = marker(100.0)
-    strict = Threshold("otsu", Surface.constant(1000.0), 1000.0, 9, 0.9, 3, usual.threshold.surface)
+    strict = Threshold(
+        method="otsu",
+        surface=Surface.constant(1000.0),
+        overall=1000.0,
+        contrast=9,
+        bimodality=0.9,
+        separation=3,
+        reference=usual.threshold.surface,
+    )
     found = labels(nuclei, LabelRule(), CD3=Marker(strict))
     expected = labels(nuclei, LabelRule(), CD3=usual)
     assert found["probability_CD3"].tolist() == expected["probability_CD3"].tolist()
