@@ -216,9 +216,9 @@ def older(built: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "refused"),
     [
-        ({"overlap": 0.12}, "--overlap 0.12"),
-        ({"overlap": 0.5, "ambiguous": 0.123}, "--ambiguous 0.123"),
-        ({"overlap": 0.03}, "--overlap 0.03"),
+        ({"overlap": 0.12}, "`overlap=0.12`"),
+        ({"overlap": 0.5, "ambiguous": 0.123}, "`ambiguous=0.123`"),
+        ({"overlap": 0.03}, "`overlap=0.03`"),
     ],
 )
 def test_older_files_do_not_tell_other_cut_offs(

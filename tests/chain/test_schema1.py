@@ -43,7 +43,7 @@ def test_other_options_change_labels(old: Path) -> None:
 
 def test_shares_between_its_steps_are_refused(old: Path) -> None:
     before = old.read_bytes()
-    with pytest.raises(RegdataError, match=r"0\.12; run `regdata build` again"):
+    with pytest.raises(RegdataError, match=r"`overlap=0\.12`; run `regdata build` again"):
         relabel(old, options_of(old).model_copy(update={"overlap": 0.12}))
     assert old.read_bytes() == before
     relabel(old, options_of(old).model_copy(update={"overlap": 0.1}))

@@ -13,7 +13,7 @@ from pages import HOSTILE, Page
 from reported import RADIUS, Judged, made
 
 from regdata.cells.dataset import write_dataset
-from regdata.cells.record import Record
+from regdata.cells.record import ModelRecord, Record
 from regdata.report.build_page import classes_from, load_build, write_report
 from regdata.report.cells import nucleus, panels_of, pick, white_of
 from regdata.report.charts import NEGATIVE_COLOUR, POSITIVE_COLOUR
@@ -91,8 +91,8 @@ def test_a_page_of_what_there_is(
 def test_names_are_text(tmp_path: Path) -> None:
     build = made([HOSTILE] * 5 + ["negative"] * 6 + ["unknown"], HOSTILE)
     reason = pd.Categorical([HOSTILE] * 12)
-    about = {**build.about, "model": {HOSTILE: HOSTILE}}
-    odd = replace(build, name=f"{HOSTILE}.h5", warnings=(HOSTILE,), about=about)
+    record = replace(build.record, model=ModelRecord(name=HOSTILE))
+    odd = replace(build, name=f"{HOSTILE}.h5", warnings=(HOSTILE,), record=record)
     odd = replace(odd, obs=build.obs.assign(reason=reason), verdict=Judged("warn", (HOSTILE,)))
     page = written(odd, tmp_path)
     for text in (
@@ -279,9 +279,9 @@ def test_bars_have_the_colour_of_what_the_rule_says(asked: dict[str, Any], colou
         obs=build.obs.assign(overlap_CD3=(np.arange(40) + 0.5) / 40),  # a nucleus in every bar
         record=replace(build.record, options=asked),
     )
-    chart, text = _overlaps(build, "CD3")
-    assert f"positive above {asked['overlap']:g}" in text
+    figure = _overlaps(build, "CD3")
+    assert f"positive above {asked['overlap']:g}" in figure.text
     bars = [NEGATIVE_COLOUR, _BETWEEN, POSITIVE_COLOUR]
-    fills = [c for c in re.findall(r'fill="(#[0-9a-f]{6})"', chart) if c in bars]
+    fills = [c for c in re.findall(r'fill="(#[0-9a-f]{6})"', str(figure.chart)) if c in bars]
     assert len(fills) == 40
     assert "".join(str(bars.index(fill)) for fill in fills[:7]) == colours
