@@ -53,7 +53,7 @@ def parse_per_marker(
             common = name
         elif name not in markers:
             raise RegdataError(
-                f"`{argument}={value}`: {name} is none of `markers=` "
+                f"`{argument}={value}`: {name} is none of the markers "
                 f"(there is: {', '.join(markers)})"
             )
         else:

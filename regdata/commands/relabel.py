@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from regdata.commands.build import label_options, read_label_options
+from regdata.commands.build import checked, label_options, read_label_options
 from regdata.commands.options import PATH, output, overwrite
 
 
@@ -16,10 +16,11 @@ from regdata.commands.options import PATH, output, overwrite
 @overwrite
 def relabel(dataset: Path, output: Path | None, overwrite: bool, **options: Any) -> None:
     """Label the cells of a file of `regdata build` again, without its images."""
-    from regdata.chain import markers_of
+    from regdata.chain import LabelOptions, markers_of
     from regdata.public import relabel as run
 
     given = read_label_options(markers_of(dataset), **options)
+    checked(LabelOptions, given)
     counts = run(dataset, output, overwrite=overwrite, **given)
     text = ", ".join(f"{count} {name}" for name, count in counts.items())
     click.echo(f"{output or dataset}: {text}")

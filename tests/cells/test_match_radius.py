@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("name", ["evaluate", "evaluate-segmentation", "agree", "validate"])
 def test_commands_have_the_same_radius(name: str) -> None:
     options = {option for p in main.commands[name].params for option in p.opts}
-    assert "--radius" in options
-    (radius,) = (p for p in main.commands[name].params if "--radius" in p.opts)
+    assert "--radius-um" in options
+    (radius,) = (p for p in main.commands[name].params if "--radius-um" in p.opts)
     assert isinstance(radius, click.Option)
     assert radius.default == MATCH_RADIUS_UM
 

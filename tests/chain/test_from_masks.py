@@ -145,7 +145,7 @@ def test_a_rerun_redoes_only_what_changed(
     again = build(options(pair, mask))
     assert set(again.kept) == {"mask CD3", "cells", "measure", "label"}
     assert again.counts["CD3"] > 20
-    with pytest.raises(RegdataError, match="pass --overwrite"):
+    with pytest.raises(RegdataError, match="pass `overwrite=True`"):
         build(options(pair, mask, overlap=0.5))
     other = build(options(pair, mask, overlap=0.5, overwrite=True))
     assert set(other.kept) == {"mask CD3", "cells", "measure"}
@@ -216,5 +216,5 @@ def test_what_is_no_mask_is_refused_before_any_work(pair: SimulatedPair, mask: P
 
 
 def test_options_of_intensities_are_refused_in_python_too(pair: SimulatedPair, mask: Path) -> None:
-    with pytest.raises(RegdataError, match="--threshold is about intensities"):
+    with pytest.raises(RegdataError, match="`thresholds=` is about intensities"):
         options(pair, mask, thresholds={"CD3": "otsu"})

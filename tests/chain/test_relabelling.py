@@ -291,7 +291,7 @@ def test_relabelling_again_and_again_does_not_make_the_file_grow(built: Path) ->
     ("options", "message"),
     [
         ({"thresholds": {"CD8": "otsu"}}, "`thresholds=CD8`: no such marker"),
-        ({"compartments": {"CD8": "ring"}}, "--compartment CD8: no such marker"),
+        ({"compartments": {"CD8": "ring"}}, "`compartments=CD8`: no such marker"),
         ({"thresholds": {"CD3": "otzu"}}, "did you mean otsu"),
         ({"classes": {"T": "CD8"}}, "CD8"),
         ({"classes": {"T": "CD3 &"}}, "T"),
@@ -357,7 +357,7 @@ def test_the_command(built: Path, tmp_path: Path, fresh: Build) -> None:
         (["--overlap", "-0.1"], 2, "--overlap"),
         (["--certain", "0.2"], 2, "--certain"),
         (["--ambiguous", "0.5"], 1, "above the overlap of 0.15"),
-        (["--threshold", "CD8=otsu"], 1, "CD8 is no --marker"),
+        (["--threshold", "CD8=otsu"], 1, "CD8 is none of the markers"),
         (["--class", "unknown=CD3"], 1, "the name unknown is taken"),
         (["--class", "a=b", "--class", "b=a"], 1, "a"),
         (["--compartment", "membrane"], 1, "nucleus or ring"),
