@@ -183,7 +183,8 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
+def _open(path: StrPath) -> Iterator[h5py.File]:
+    path = Path(path)
     if not path.is_file():
         raise RegdataError(f"{path}: no such file")
     if not h5py.is_hdf5(path):
@@ -216,7 +217,7 @@ def read_dataset(path: StrPath) -> CellDataset:
         return CellDataset(path, _read_rows(file, obs, slice(0, count)), obs, _record(file))
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: StrPath) -> Record:
     """What a file says of how it was made."""
     with _open(path) as file:
         return _record(file)
@@ -237,7 +238,7 @@ def iterate_cells(path: StrPath, portion: int = 8192) -> Iterator[tuple[CellTabl
             yield _read_rows(file, obs, rows), obs.iloc[rows]
 
 
-def iterate_images(path: Path) -> Iterator[tuple[int, CellTable]]:
+def iterate_images(path: StrPath) -> Iterator[tuple[int, CellTable]]:
     """The cells of each image of a file, without their tokens, and its number; 0 for a slide."""
     with _open(path) as file:
         obs = read_elem(file["obs"])
@@ -277,7 +278,7 @@ def read_measured(path: StrPath) -> tuple[CellDataset, dict[str, NDArray[np.floa
         return CellDataset(path, cells, obs, _record(file)), curves
 
 
-def read_pixels(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
+def read_pixels(path: StrPath) -> dict[str, dict[str, NDArray[Any]]]:
     """The intensities of the pixels of its nuclei, as packed; empty in files without them."""
     with _open(path) as file:
         group = file["uns/regdata"]

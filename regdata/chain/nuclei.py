@@ -33,15 +33,13 @@ def find_nuclei(source: Source, run: RunDirectory) -> StageResult[Path]:
         for other in path.parent.glob("cells.*.journal*"):  # SQLite keeps a file beside its own
             if not other.name.startswith(finished.name):
                 other.unlink()
-        with (
-            Journal.open(finished, key, width) as journal,
-            bar("segment") as progress,
-            write_dataset(path, width) as out,
-        ):
-            for cells, columns in source.nuclei(journal, progress):
-                out.append(apply_classifier(cells, classifier) if classifier else cells, columns)
-            out.finish(kinds_of(model), Record(model=model.describe()))
-        finished.unlink()
+        with Journal.open(finished, key, width) as journal:
+            with bar("segment") as progress, write_dataset(path, width) as out:
+                for cells, columns in source.nuclei(journal, progress):
+                    named = apply_classifier(cells, classifier) if classifier else cells
+                    out.append(named, columns)
+                out.finish(kinds_of(model), Record(model=model.describe()))
+            journal.discard()  # not before the file of nuclei has its name
 
     found = run.stage("cells", "cells.h5", make)
     if count_cells(found.value) == 0:

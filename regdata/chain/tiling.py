@@ -18,7 +18,7 @@ def settings_of(options: SlideOptions) -> SegmentSettings:
     """
     if options.tissue not in ("auto", "all") and not Path(options.tissue).is_file():
         raise RegdataError(
-            f"--tissue {options.tissue}: expected auto, all, or a GeoJSON file that is there"
+            f"`tissue={options.tissue}`: expected auto, all, or a GeoJSON file that is there"
         )
     region = None if options.region is None else parse_box(options.region)
     return SegmentSettings(Tiling(region=region), skip_bad=options.skip_bad_tiles)

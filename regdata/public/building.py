@@ -33,14 +33,20 @@ def build(
     ring_um: float = 2.0,
     erode: int = 0,
     min_size_um2: float = 0.0,
+    tissue: StrPath = "auto",
+    region: str | None = None,
+    skip_bad_tiles: bool = False,
     model: StrPath | None = None,
     device: str = "auto",
+    workers: int = 2,
+    batch_size: int | None = None,
     patient: str | None = None,
     overwrite: bool = False,
 ) -> BuildSummary:
     """Turn an H&E and an IF slide of one section into a file of labelled cells.
 
-    `regdata.chain.build_masks` and `build_segpath` do the same with masks that exist already.
+    `regdata.chain.build` does the same with masks that exist already: `MaskOptions` and
+    `SegPathOptions` say which.
 
     Parameters
     ----------
@@ -81,10 +87,20 @@ def build(
         Pixels taken off the borders of the masks.
     min_size_um2
         Smaller pieces of the masks are dropped, µm².
+    tissue
+        Where nuclei are looked for: auto, all, or a GeoJSON file.
+    region
+        Only there: "x,y,w,h" in level-0 pixels of the H&E slide.
+    skip_bad_tiles
+        Leave out tiles that are blurred, folded or under a pen mark.
     model
         File of network weights; built-in by default.
     device
         auto, cpu or cuda.
+    workers
+        Threads that read tiles and finish them.
+    batch_size
+        Tiles at once; 1 on a CPU, 8 on a GPU by default.
     patient
         Kept with every cell, so that training can split by patient.
     overwrite
@@ -111,6 +127,7 @@ def build(
     """
     given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
     names = given["markers"] = several(markers)
+    given["tissue"] = str(tissue)
     if channel_names is not None:
         given["channel_names"] = ",".join(several(channel_names))
     if classes is not None:

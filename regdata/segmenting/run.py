@@ -204,6 +204,6 @@ def _journal(
             yield journal
         except BaseException:
             if not journal.tiles:
-                path.unlink(missing_ok=True)
+                journal.discard()
             raise
-    path.unlink(missing_ok=True)
+        journal.discard()

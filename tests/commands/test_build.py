@@ -43,7 +43,7 @@ def test_nuclei_are_looked_for_as_segment_does(asked: list[Any], source: str, ki
     found = (options.tissue, options.region, options.skip_bad_tiles)
     assert found == ("all", "1,2,3,4", True)
     assert (options.workers, options.batch_size) == (5, 3)
-    assert result.stderr == "warning: careful\n"
+    assert result.stderr == "Warning: careful\n"
     assert result.stdout == "x.h5: 1 negative, 0 unknown (kept: cells)\n"
 
 

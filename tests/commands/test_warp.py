@@ -160,7 +160,7 @@ def test_what_is_stopped_leaves_what_was_there(
     from regdata.transforms import warp as module
 
     calls: list[int] = []
-    pull = module.pull
+    pull = module.pull_exactly
 
     def stopping(*words: object) -> object:
         calls.append(1)
@@ -170,7 +170,7 @@ def test_what_is_stopped_leaves_what_was_there(
         return pull(*words)  # type: ignore[arg-type]
 
     assert warp(files, tmp_path / name, "--output-mpp", 1).exit_code == 0
-    monkeypatch.setattr(module, "pull", stopping)
+    monkeypatch.setattr(module, "pull_exactly", stopping)
     result = warp(files, tmp_path / name, "--overwrite")
     if isinstance(problem, OSError):
         refused(result, "No space left")

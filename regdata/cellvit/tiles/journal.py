@@ -112,6 +112,12 @@ class Journal:
         with explained(self._path):
             self._file.close()
 
+    def discard(self) -> None:
+        """Close the journal and remove it, with what SQLite keeps beside it."""
+        self.close()
+        for ending in ("", "-wal", "-shm", "-journal"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+
     def __enter__(self) -> Self:
         """The journal itself."""
         return self

@@ -103,7 +103,7 @@ def broken(value):
     [
         (
             np.zeros((2, 90, 90), np.uint16),
-            r"channel DAPI of if.tif is constant \(value 0\).*--dapi",
+            r"channel DAPI of if.tif is constant \(value 0\).*`dapi=`",
         ),
         (np.full((2, 90, 90), 1234, np.uint16), r"constant \(value 1234\)"),
         (broken(np.nan), "channel DAPI of if.tif has values that are not numbers"),
