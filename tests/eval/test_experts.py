@@ -162,7 +162,7 @@ def test_names_are_text_on_the_page(built: tuple[Path, np.ndarray], tmp_path: Pa
         f"{HOSTILE}: {HOSTILE}",
     ):
         assert text in page.text, text
-    gone = replace(odd, he={"path": HOSTILE})
+    gone = replace(odd, he=SlideRecord(path=HOSTILE))
     assert f"not at {HOSTILE}, so" in Page(agreement_page(gone)).text
 
 
