@@ -68,12 +68,14 @@ def rows() -> list[tuple[str, str, float, float | None]]:
 
 
 def _mean_f1(result: dict) -> float:  # type: ignore[type-arg]
-    for key in ("classes", "per_class", "types"):
-        if key in result:
-            return float(np.mean([result[key][c]["f1"] for c in CLASSES]))
+    """Of the classes that occur."""
     if "f1_type" in result:
-        return float(np.mean([result["f1_type"][c] for c in CLASSES]))
-    return float(np.mean([result[c]["f1"] for c in CLASSES]))
+        values = result["f1_type"]
+    else:
+        keys = [key for key in ("classes", "per_class", "types") if key in result]
+        classes = result[keys[0]] if keys else result
+        values = {c: classes[c]["f1"] for c in CLASSES if c in classes}
+    return float(np.mean([values[c] for c in CLASSES if c in values]))
 
 
 def _panoptic(preset: str, result: dict) -> list[tuple[str, float]]:  # type: ignore[type-arg]

@@ -86,9 +86,10 @@ def main() -> None:
         places.append(place)
         print(f"{image.name}: {place.errors} errors at {place.nuclei} annotated nuclei")
     places = sorted(places, key=lambda place: -place.errors)[: arguments.places]
+    columns = min(COLUMNS, len(places))
     rows = [
-        np.concatenate([place.picture for place in places[k : k + COLUMNS]], 1)
-        for k in range(0, len(places) // COLUMNS * COLUMNS, COLUMNS)
+        np.concatenate([place.picture for place in places[k : k + columns]], 1)
+        for k in range(0, len(places) // columns * columns, columns)
     ]
     picture = np.concatenate(rows)[..., ::-1]
     cv2.imwrite(str(arguments.output), picture, (cv2.IMWRITE_PNG_COMPRESSION, 9))

@@ -70,6 +70,9 @@ def main() -> None:
     arguments = parsed(parser, steps=2)
     data = arguments.data or data_folder()
     base = read_recipe(RECIPE, data)
+    if arguments.tiny:  # without the ImageNet weights, whose file need not be there
+        network = base.network.model_copy(update={"encoder": None})
+        base = base.model_copy(update={"network": network})
     found = {}
     with tempfile.TemporaryDirectory() as temporary:
         for name, with_tnbc in (("with TNBC", True), ("without", False)):

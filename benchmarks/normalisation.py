@@ -20,14 +20,15 @@ import cv2
 import numpy as np
 from data import Annotated, data_folder, load_one
 from numpy.typing import NDArray
-from segmentation import panoptic_quality
 from tiny import parsed
 
 from regdata.cellvit.maps.maps import Maps, Normalise, PostprocessSettings, step_response
 from regdata.cellvit.maps.postprocess import find_cells
 from regdata.cellvit.networks.weights import Model, load_model
 from regdata.cellvit.tiles.inference import predict
+from regdata.eval.metrics.instances import overlaps
 from regdata.eval.metrics.matching import match_points
+from regdata.eval.metrics.panoptic import panoptic_quality
 from regdata.eval.metrics.rates import precision_recall_f1
 
 TILE, SHIFT, MARGIN = 512, 256, 32
@@ -51,7 +52,7 @@ def score(image: Annotated, maps: Maps, mpp: float, settings: PostprocessSetting
     instances, cells = find_cells(maps, mpp, settings)
     pairs = len(match_points(image.xy, cells.xy, 12.0))
     f1 = float(precision_recall_f1(pairs, len(cells), len(image.xy), empty=0.0)[2])
-    return [panoptic_quality(image.instances, instances), f1]
+    return [panoptic_quality(overlaps(image.instances, instances)).pq or 0.0, f1]
 
 
 def best_iou(first: Labels, second: Labels) -> NDArray[np.float64]:

@@ -106,6 +106,12 @@ SPOILT: dict[str, tuple[str, Spoil]] = {
 }
 
 
+def sources() -> tuple[str, ...]:
+    """Those that the data folder has."""
+    patterns = {name: pattern for name, (pattern, _) in SETS.items()} | SLIDES
+    return tuple(name for name in patterns if any(data_folder().glob(patterns[name])))
+
+
 def tiles(name: str, count: int) -> Iterator[tuple[str, Image, float]]:
     """Up to `count` tiles of one source, drawn at random."""
     rng = np.random.default_rng(0)
@@ -132,7 +138,7 @@ def main() -> None:
     limits = QualityLimits()
     print("| source | tiles | blurred | fold | pen | focus 1 % | median |")
     print("|---|---|---|---|---|---|---|")
-    for name in (*SETS, *SLIDES):
+    for name in sources():
         found = []
         for stem, rgb, mpp in tiles(name, 10_000):
             quality = tile_quality(rgb, mpp)
@@ -148,12 +154,12 @@ def main() -> None:
         )
         low, middle = np.percentile([focus for _, focus in found], (1, 50))
         print(f"| {name} | {len(found)} | {shares} | {low:.2f} | {middle:.2f} |")
-    sources = ("CoNSeP", "TNBC", "NuInsSeg", "CMU-1")
-    print(f"\n| spoilt | called | {' | '.join(sources)} |\n|---|---|{'---|' * len(sources)}")
-    chosen = {name: list(tiles(name, arguments.tiles)) for name in sources}
+    spoilt = [name for name in ("CoNSeP", "TNBC", "NuInsSeg", "CMU-1") if name in sources()]
+    print(f"\n| spoilt | called | {' | '.join(spoilt)} |\n|---|---|{'---|' * len(spoilt)}")
+    chosen = {name: list(tiles(name, arguments.tiles)) for name in spoilt}
     for title, (expected, spoil) in SPOILT.items():
         row = []
-        for name in sources:
+        for name in spoilt:
             rng = np.random.default_rng(1)
             reasons = [
                 limits.is_bad(tile_quality(spoil(rgb, rng), mpp)) for _, rgb, mpp in chosen[name]

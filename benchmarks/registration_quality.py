@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_scenes import Case, cases, scenes
+from quality_scenes import Case, annotated, cases, scenes
 from scipy import optimize
 from tiny import parsed
 
@@ -33,9 +33,11 @@ FAR_UM = 12.0  # how far off hardly matters beyond
 RIGHT_UM = 1.0  # a shift is the right one if it is this near
 
 
-def collected(held_out: bool, jobs: int, few: int | None) -> list[Case]:
-    """All cases."""
-    work = scenes(held_out)[-few:] if few else scenes(held_out)
+def collected(held_out: bool, jobs: int, tiny: bool) -> list[Case]:
+    """All cases; those of one annotated image in a tiny run."""
+    work = scenes(held_out)
+    if tiny:
+        work = [scene for scene in work if scene[0] is annotated][:1]
     with ProcessPoolExecutor(jobs) as pool:
         return [case for found in pool.map(cases, work) for case in found]
 
@@ -206,15 +208,14 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parsed(parser)
-    few = 1 if arguments.tiny else None
     if arguments.fit:
-        found = collected(False, arguments.jobs, few)
+        found = collected(False, arguments.jobs, arguments.tiny)
         peak, noise = fit_peak(found)
         print("lead, height, chance:", peak.round(2).tolist(), "noise:", round(noise, 2))
         fitted = fit_error([with_peak(case, peak, noise) for case in found])
         print({name: round(value, 2) for name, value in asdict(fitted).items()})
         return
-    found = collected(True, arguments.jobs, few)
+    found = collected(True, arguments.jobs, arguments.tiny)
     print_reliability("all", [case for case in found if not case.name.endswith("lost")])
     groups: dict[str, list[Case]] = {}
     for case in found:

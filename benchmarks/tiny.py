@@ -36,16 +36,18 @@ def simulated_data() -> Path:
     """A data folder of two simulated pictures a set, which takes the place of REGDATA_DATA."""
     folder = Path(tempfile.mkdtemp(prefix="tiny"))
     os.environ["REGDATA_DATA"] = str(folder)
-    for k, name in enumerate(("consep/train", "consep/test", "tnbc")):
-        for number in range(2):
-            _write(folder / name, f"{_STEMS[name][number]}", 10 * k + number)
+    for k, (name, stems) in enumerate(_STEMS.items()):
+        for number, stem in enumerate(stems):
+            _write(folder / name, stem, 10 * k + number)
     return folder
 
 
+# one picture of each set of the recipe is held out, by the names that the recipe gives
 _STEMS = {
     "consep/train": ("train_1", "train_2"),
     "consep/test": ("test_1", "test_2"),
-    "tnbc": ("01_1", "07_1"),
+    "nuinsseg": ("7", "8"),
+    "tnbc": ("01_1", "11_1"),
 }
 
 

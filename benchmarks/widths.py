@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=130)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--list", action="store_true", help="print the names alone")
-    arguments = parsed(parser, steps=2)
+    arguments = parsed(parser, steps=2, names=["plain, wide"])
     if arguments.list:
         print("\n".join(NETWORKS))
         return
