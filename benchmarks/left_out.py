@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from data import data_folder
 from numpy.typing import NDArray
-from tiny import parsed
+from tiny import parsed, shortened_recipe
 
 from regdata.annotated.instance_sets import find_annotated, load_nuclei
 from regdata.cellvit.networks.weights import load_model
@@ -61,6 +61,11 @@ def told(values: NDArray[np.float64]) -> tuple[Estimate, ...]:
     return estimates(weighted_means(values, image_weights(len(values), 1000, 0)))
 
 
+def fixed(value: float | None) -> str:
+    """Three decimals; a dash where a score is undefined."""
+    return "     -" if value is None else f"{value:6.3f}"
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -70,9 +75,8 @@ def main() -> None:
     arguments = parsed(parser, steps=2)
     data = arguments.data or data_folder()
     base = read_recipe(RECIPE, data)
-    if arguments.tiny:  # without the ImageNet weights, whose file need not be there
-        network = base.network.model_copy(update={"encoder": None})
-        base = base.model_copy(update={"network": network})
+    if arguments.tiny:
+        base = shortened_recipe(base)
     found = {}
     with tempfile.TemporaryDirectory() as temporary:
         for name, with_tnbc in (("with TNBC", True), ("without", False)):
@@ -83,7 +87,7 @@ def main() -> None:
     found["difference"] = found["without"] - found["with TNBC"]
     print(f"{len(found['without'])} images     Dice                   bPQ                    F1")
     for name, values in found.items():
-        cells = (f"{e.value:6.3f} [{e.low:6.3f}, {e.high:6.3f}]" for e in told(values))
+        cells = (f"{fixed(e.value)} [{fixed(e.low)}, {fixed(e.high)}]" for e in told(values))
         print(f"{name:12s}", *cells)
 
 

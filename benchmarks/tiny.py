@@ -7,10 +7,13 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from regdata.train.segmentation.recipe import Recipe
 
 SIDE = 544  # px, of every picture
 
@@ -30,6 +33,12 @@ def parsed(
         if not real_data:
             simulated_data()
     return arguments
+
+
+def shortened_recipe(recipe: "Recipe") -> "Recipe":
+    """A recipe with the smallest steps, and without weights whose file need not be there."""
+    network = recipe.network.model_copy(update={"encoder": None})
+    return recipe.model_copy(update={"network": network, "batch": 1, "crop": 64})
 
 
 def simulated_data() -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from data import data_folder
-from tiny import parsed
+from tiny import parsed, shortened_recipe
 
 from regdata.cellvit.networks.weights import fast_precision
 from regdata.train.segmentation.nuclei import CropSampler, open_crops, prefetch
@@ -69,6 +69,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     arguments = parsed(parser, steps=4)
     recipe = read_recipe(arguments.recipe, arguments.data or data_folder())
+    if arguments.tiny:
+        recipe = shortened_recipe(recipe)
     # weights do not change the pace, and their files need not be there
     network = recipe.network.model_copy(update={"encoder": None, "start": None})
     recipe = recipe.model_copy(update={"network": network})

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from data import data_folder
-from tiny import parsed
+from tiny import parsed, shortened_recipe
 
 from regdata.annotated.sources import load_images, split_held_out
 from regdata.cellvit.networks.config import CellViTConfig, Decoder, StemEncoder
@@ -102,6 +102,8 @@ def main() -> None:
         print("\n".join(NETWORKS))
         return
     base = read_recipe(RECIPE, arguments.data or data_folder())
+    if arguments.tiny:
+        base = shortened_recipe(base)
     print("network          parameters  CPU s  s/step   Dice    bPQ     F1", flush=True)
     for name in arguments.names or NETWORKS:
         recipe = recipe_of(name, base, arguments.backbones, arguments.steps)

@@ -3,8 +3,7 @@
 An SQLite file with a row per tile: its place, the arrays of its `CellTable`, its scores as JSON and
 a CRC-32 of these, because SQLite notices damage to its own pages alone. Each tile is a transaction
 of its own, so a killed process loses none that is done. A power failure costs those since the
-file was last forced to the disk, every 16 MB: forcing each tile took up to 15 ms on a busy disk,
-a third of what a GPU needs for a tile.
+file was last forced to the disk, every 16 MB: forcing each tile took up to 15 ms on a busy disk.
 """
 
 import sqlite3
