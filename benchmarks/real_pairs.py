@@ -24,6 +24,8 @@ from regdata.eval.metrics.matching import match_points
 from regdata.eval.metrics.rates import precision_recall_f1
 from regdata.slides.write_tiff import write_ome_tiff
 
+METHODS = ("auto", "otsu", "gmm", "local", "mad")
+
 
 def read(path: Path) -> NDArray[np.uint8]:
     """An image as RGB."""
@@ -65,7 +67,9 @@ def published_nuclei(seg: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArr
     return centres[:, ::-1] + 0.5, np.asarray(red)
 
 
-def deepliif(data: Path, folder: Path, name: str, stain: str) -> None:
+def deepliif(
+    data: Path, folder: Path, name: str, stain: str, methods: tuple[str, ...] = METHODS
+) -> None:
     """A tile restained: hematoxylin or IHC against DAPI and Ki67; every rule and threshold."""
     planes = [read(data / f"{name}_{channel}.png").max(-1) for channel in ("DAPI", "Marker_Ki67")]
     write_ome_tiff(folder / f"{name}_if.ome.tif", np.stack(planes), 0.25, ("DAPI", "Ki67"))
@@ -80,7 +84,7 @@ def deepliif(data: Path, folder: Path, name: str, stain: str) -> None:
     )
     summary = build(options)
     xy, red = published_nuclei(read(data / f"{name}_Seg.png"))
-    for method in ("auto", "otsu", "gmm", "local", "mad"):
+    for method in methods:
         for legacy in (False, True):
             if legacy and method != "otsu":
                 continue
@@ -117,7 +121,8 @@ def main() -> None:
     orion(pairs / "orion_crypts", folder)
     for name in ("Bladder1",) if arguments.tiny else ("Bladder1", "Lung1"):
         for stain in ("Hematoxylin",) if arguments.tiny else ("Hematoxylin", "IHC"):
-            deepliif(pairs / "deepliif_restained", folder, name, stain)
+            methods = METHODS[1:2] if arguments.tiny else METHODS
+            deepliif(pairs / "deepliif_restained", folder, name, stain, methods)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def main() -> None:
     arguments = parsed(parser)
     folder = arguments.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
-    images = load_annotated(data_folder() / "consep/train")
+    images = load_annotated(data_folder() / "consep/train")[: 1 if arguments.tiny else None]
     paths, built, errors, judged, refused = [], [], [], [], []
     for seed, image in enumerate(images):
         truth = make_pair(image, folder, seed)

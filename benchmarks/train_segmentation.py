@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?", type=Path, default=RECIPE)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--data", type=Path)
-    arguments = parsed(parser, steps=4)
+    arguments = parsed(parser, steps=1)
     recipe = read_recipe(arguments.recipe, arguments.data or data_folder())
     if arguments.tiny:
         recipe = shortened_recipe(recipe)

@@ -29,7 +29,7 @@ def test_tiny_run(name: str, tmp_path: Path) -> None:
         pytest.skip("needs the real pairs of slides in REGDATA_DATA")
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--tiny", *PARTS.get(name, [])]
     # temporary files of the run lie in this folder, too, and go with it
-    env = os.environ | {"MPLBACKEND": "agg", "TMPDIR": str(tmp_path)}
+    env = os.environ | {"MPLBACKEND": "agg", "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     out = subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False
     )
