@@ -17,7 +17,7 @@ from data import data_folder
 from numpy.typing import NDArray
 from tiny import parsed
 
-from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.annotated.outlined import AnnotatedNuclei, find_annotated
 from regdata.cells.positions import centroids
 from regdata.cellvit.networks.weights import load_model
 from regdata.eval.metrics.instances import overlaps
@@ -79,8 +79,8 @@ def main() -> None:
     arguments = parsed(parser, places=1)
     model = load_model(arguments.model)
     places = []
-    for path in find_annotated(data_folder() / arguments.folder):
-        image = load_nuclei(path)
+    for outlined in find_annotated(data_folder() / arguments.folder):
+        image = outlined.read()
         found = find_nuclei(model, image.rgb, 0.25)
         place = worst(image, found.instances, arguments.outlines)
         places.append(place)

@@ -17,7 +17,7 @@ from data import data_folder
 from numpy.typing import NDArray
 from tiny import parsed, shortened_recipe
 
-from regdata.annotated.instance_sets import find_annotated, load_nuclei
+from regdata.annotated.outlined import find_annotated
 from regdata.cellvit.networks.weights import load_model
 from regdata.eval.metrics.image_score import score_image
 from regdata.eval.metrics.intervals import Estimate, estimates, image_weights, weighted_means
@@ -48,9 +48,9 @@ def scores(weights: Path, folder: Path) -> NDArray[np.float64]:
     """(images, 3) Dice, bPQ and detection F1 on the held-out patients."""
     model = load_model(weights, "cpu")
     rows = []
-    for path in find_annotated(folder):
-        if path.name.startswith(HELD_OUT):
-            image = load_nuclei(path)
+    for outlined in find_annotated(folder):
+        if outlined.name.startswith(HELD_OUT):
+            image = outlined.read()
             metrics = score_image(image, find_nuclei(model, image.rgb, 0.25), 12.0).metrics()
             rows.append([metrics[name] for name in NAMES])
     return np.array(rows, np.float64)

@@ -14,7 +14,7 @@ import numpy as np
 from data import data_folder
 from tiny import parsed
 
-from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.annotated.outlined import AnnotatedNuclei, find_annotated
 from regdata.cellvit.networks.weights import Model, load_model
 from regdata.eval.metrics.image_score import score_image
 from regdata.eval.metrics.intervals import estimates, image_weights, weighted_means
@@ -46,10 +46,10 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     arguments = parsed(parser)
     model = load_model(arguments.model)
-    paths = find_annotated(data_folder() / arguments.folder)
-    scores = np.array([score(model, load_nuclei(path)) for path in paths])
+    images = find_annotated(data_folder() / arguments.folder)
+    scores = np.array([score(model, image.read()) for image in images])
     columns = estimates(weighted_means(scores, image_weights(len(scores), 1000, 0)))
-    print(f"{arguments.folder}: {len(paths)} images, model {model.sha256[:12]}")
+    print(f"{arguments.folder}: {len(images)} images, model {model.sha256[:12]}")
     for name, column in zip((*NAMES.values(), "CPU s per image"), columns, strict=True):
         print(f"{name:22s} {_fixed(column.value)}  [{_fixed(column.low)}, {_fixed(column.high)}]")
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from data import data_folder
 from tiny import parsed
 
-from regdata.annotated.instance_sets import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.annotated.outlined import AnnotatedNuclei, OutlinedImage, find_annotated
 from regdata.cellvit.networks.weights import load_model
 from regdata.eval.separability import token_separability
 
 
 def images(folder: str) -> Iterator[AnnotatedNuclei]:
     """Annotated images of a folder below the data folder."""
-    yield from map(load_nuclei, find_annotated(data_folder() / folder))
+    yield from map(OutlinedImage.read, find_annotated(data_folder() / folder))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.annotated import find_annotated, load_nuclei
+from regdata.annotated import find_annotated
 from regdata.arrays import RGB
 from regdata.cells import MATCH_RADIUS_UM, CellTable
 from regdata.cellvit.networks import (
@@ -118,8 +118,8 @@ def evaluate_segmentation(
     """
     folder = Path(folder)
     settings = settings or SegmentationSettings()
-    paths = find_annotated(folder)
-    kinds = [load_nuclei(path).kinds for path in paths]  # all are readable before the work begins
+    images = find_annotated(folder)
+    kinds = [image.read().kinds for image in images]  # all are readable before the work begins
     count = max((int(k.max(initial=0)) for k in kinds if k is not None), default=0)
     model = load_model(settings.model, settings.device, settings.exact)
     classifier = choose_classifier(model, settings.classifier, settings.own_classes)
@@ -131,12 +131,12 @@ def evaluate_segmentation(
     scores, done = {}, 0
     for change in changes:
         rows = []
-        for path in paths:
-            image = change.apply(load_nuclei(path))
+        for outlined in images:
+            image = change.apply(outlined.read())
             found = find_nuclei(model, image.rgb, settings.mpp, classifier)
             rows.append(score_image(image, found, radius, classes))
             done += 1
-            progress(done / (len(paths) * len(changes)))
+            progress(done / (len(images) * len(changes)))
         scores[change.name] = summarise(rows, names, settings.draws, settings.seed)
     provenance = _provenance(folder, model, classifier, settings)
     provenance |= {"classes": how, "own_classes": list(own)}

@@ -77,6 +77,7 @@ class Perturbation:
             image,
             rgb=np.ascontiguousarray(np.rot90(rgb, self.turns)),
             instances=np.ascontiguousarray(np.rot90(image.instances, self.turns)),
+            types=None if image.types is None else np.rot90(image.types, self.turns),
         )
 
 

@@ -1,18 +1,19 @@
-from .choose import SetOptions, load_set, parse_mapping
 from .geojson import load_geojson
-from .instance_sets import AnnotatedNuclei, centres, find_annotated, load_nuclei
-from .registry import parse_set
-from .segpath import SegPathImage, find_pairs, leak_warning, leaking_slides, read_splits
+from .maps import centres
+from .outlined import AnnotatedNuclei, OutlinedImage, find_annotated
+from .registry import SetOptions, load_set, parse_mapping, parse_set
+from .segpath import SegPathImage, find_pairs, read_splits
 from .sets import AnnotatedImage, AnnotatedSet, Box
-from .sources import Annotated, Images, SourceConfig, load_images, split_held_out
+from .sources import Images, SourceConfig, load_images, split_held_out
+from .split import leak_warning, leaking_slides
 
 __all__ = [
-    "Annotated",
     "AnnotatedImage",
     "AnnotatedNuclei",
     "AnnotatedSet",
     "Box",
     "Images",
+    "OutlinedImage",
     "SegPathImage",
     "SetOptions",
     "SourceConfig",
@@ -23,7 +24,6 @@ __all__ = [
     "leaking_slides",
     "load_geojson",
     "load_images",
-    "load_nuclei",
     "load_set",
     "parse_mapping",
     "parse_set",

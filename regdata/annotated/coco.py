@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.annotated.instance_sets import centres
+from regdata.annotated.files import child, folder, list_files, wrong_folder
+from regdata.annotated.maps import centres
 from regdata.annotated.polygons import Ring, centroid_of, draw
-from regdata.annotated.set_files import child, read_json, wrong_folder
-from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet, folder
+from regdata.annotated.read_files import read_json
+from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
@@ -62,7 +63,7 @@ def load_coco(path: Path, mpp: float = _MPP, split: str | None = None) -> Annota
 
 def _find_json(directory: Path, split: str | None) -> Path:
     places = (folder(directory), child(directory, "annotations") or directory)
-    found = sorted({path for place in places for path in place.glob("*.json")})
+    found = sorted({path for place in places for path in list_files(place, ".json")})
     if split is not None:
         found = [path for path in found if path.stem.endswith(split)]
     if len(found) != 1:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from regdata.annotated.files import child, contents, entries, list_images
 from regdata.annotated.polygons import centroid
-from regdata.annotated.set_files import child
-from regdata.annotated.sets import AnnotatedSet, NamedPoints, contents, folder, list_images, to_set
+from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
 from regdata.annotated.split import finish
 from regdata.cells import read_features
 from regdata.errors import RegdataError
@@ -58,7 +58,7 @@ def load_geojson_folder(
     RegdataError
         There is no file, one has no image, or none holds a classified object.
     """
-    there = sorted(folder(directory).iterdir())
+    there = entries(directory)
     bare = [(path, path.name.removesuffix(".gz")) for path in there]
     files = [path for path, name in bare if name.endswith(".geojson")]
     files = files or [path for path, name in bare if name.endswith(".json")]

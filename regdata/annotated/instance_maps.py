@@ -1,34 +1,24 @@
 """Sets of instance maps with a map or list of classes: `.npz` folders, CoNSeP, Lizard, CoNIC."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.annotated.instance_sets import centres, check_maps, majority, numbered, read_labels
-from regdata.annotated.set_files import (
+from regdata.annotated.files import (
     child,
-    cut_rgb,
-    image_size,
-    open_array,
+    list_files,
+    list_images,
     pair_files,
     parts_with,
-    read_json,
-    read_mat,
-    read_table,
     wrong_folder,
 )
-from regdata.annotated.sets import (
-    UNNAMED,
-    AnnotatedImage,
-    AnnotatedSet,
-    list_images,
-    patient_of,
-    slide_of,
-)
+from regdata.annotated.maps import centres, check_numbers, majority, numbered
+from regdata.annotated.outlined import OutlinedImage, find_parts
+from regdata.annotated.read_files import cut_rgb, open_array, read_json, read_mat, read_table
+from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
@@ -41,7 +31,8 @@ CONSEP_ALL = (
 LIZARD = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
 _NUCLEUS = "nucleus"
 """The class of sets without classes."""
-_MERGED = np.array([UNNAMED, 0, 1, 2, 2, 3, 3, 3])  # by number in type_map
+CONSEP_MERGED = np.array([0, 1, 2, 3, 3, 4, 4, 4], np.uint8)
+"""Merged type by published one: 3 and 4 are epithelial, 5 to 7 spindle-shaped (HoVer-Net)."""
 _MPP, _MPP_LIZARD = 0.25, 0.5
 
 
@@ -69,15 +60,12 @@ def load_npz(
     """
     images: list[AnnotatedImage] = []
     typed: dict[bool, Path] = {}
-    for part, pictures, tables in parts_with(directory, "images", "labels", split):
-        for path, table in pair_files(
-            list_images(pictures), tables.glob("*.npz"), ".npz", directory
-        ):
-            instances, kinds = read_labels(table, image_size(path))
-            typed[kinds is not None] = table
-            labels = np.zeros(instances.max(initial=0), np.int64) if kinds is None else kinds - 1
-            read = partial(_npz_outlines, table)
-            images.append(_image(path, instances, labels, read, part))
+    for part, image in find_parts(directory, split, ".npz"):
+        instances, types = image.maps()
+        typed[types is not None] = image.labels
+        kinds = np.ones(instances.max(initial=0), np.int64)
+        kinds = kinds if types is None else majority(instances, types)
+        images.append(image.with_points(centres(instances), kinds - 1, part))
     if len(typed) > 1:
         raise RegdataError(
             f"expected a type_map in all files or none, {typed[True]} has one, not {typed[False]}"
@@ -107,23 +95,15 @@ def load_consep(directory: Path, merge: bool = True, split: str | None = None) -
         `train` or `test`; both by default.
     """
     parts = parts_with(directory, "images", "labels", split)
-    if any(next(tables.glob("*.npz"), None) for _, _, tables in parts):
+    if any(list_files(tables, ".npz") for _, _, tables in parts):
         if not merge:
             raise RegdataError(f"the classes of {directory} are merged already; pass merge=True")
         return load_npz(directory, _MPP, split, CONSEP)
     images = []
-    for part, pictures, tables in parts:
-        for path, table in pair_files(
-            list_images(pictures), tables.glob("*.mat"), ".mat", directory
-        ):
-            maps = read_mat(table, ("inst_map", "type_map"))
-            check_maps(maps, table, image_size(path))
-            instances = numbered(maps["inst_map"])
-            kinds = majority(instances, maps["type_map"])
-            if kinds.max(initial=0) > len(CONSEP_ALL):
-                raise RegdataError(f"expected types up to 7 in {table}, found {kinds.max()}")
-            labels = _MERGED[kinds] if merge else kinds - 1
-            images.append(_image(path, instances, labels, partial(_mat_outlines, table), part))
+    for part, image in find_parts(directory, split, ".mat", len(CONSEP_ALL), typed=True):
+        instances, kinds = image.classed()
+        labels = CONSEP_MERGED.astype(np.int64)[kinds] if merge else kinds
+        images.append(image.with_points(centres(instances), labels - 1, part))
     return finish(images, CONSEP if merge else CONSEP_ALL, _MPP, directory, split)
 
 
@@ -147,7 +127,7 @@ def load_lizard(directory: Path, split: str | None = None) -> AnnotatedSet:
     if labels is None or not any(folders):
         raise wrong_folder(directory, "Lizard_Images1/ or Lizard_Images2/ and Lizard_Labels/")
     paths = [path for part in folders if part is not None for path in list_images(part)]
-    tables = (child(labels, "Labels") or labels).glob("*.mat")
+    tables = list_files(child(labels, "Labels") or labels, ".mat")
     rows = read_table(labels / "info.csv", ("Filename", "Split"))
     splits = {Path(row["Filename"]).stem: row["Split"].strip() for row in rows}
     images = []
@@ -156,17 +136,17 @@ def load_lizard(directory: Path, split: str | None = None) -> AnnotatedSet:
             raise RegdataError(
                 f"expected {path.stem} in {labels / 'info.csv'}, but it is not there"
             )
-        instances, kinds = _lizard(table, image_size(path))
-        read = partial(_mat_outlines, table)
-        images.append(_image(path, instances, kinds, read, splits[path.stem]))
+        image = OutlinedImage(path, table)
+        instances = image.outlines()
+        kinds = _lizard(table)
+        images.append(image.with_points(centres(instances), kinds - 1, splits[path.stem]))
     return finish(images, LIZARD, _MPP_LIZARD, directory, split)
 
 
-def _lizard(table: Path, size: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Nuclei of a file and the index of the class of each."""
+def _lizard(table: Path) -> NDArray[np.int64]:
+    """(N,) class of each nucleus of a file, in the order of their ids."""
     arrays = read_mat(table, ("inst_map", "id", "class"))
     ids, kinds = (np.asarray(arrays[name], np.int64).ravel() for name in ("id", "class"))
-    check_maps({"inst_map": arrays["inst_map"]}, table, size)
     present = np.unique(arrays["inst_map"])
     present = present[present > 0].astype(np.int64)
     if len(ids) != len(kinds) or not np.isin(present, ids).all():
@@ -178,7 +158,7 @@ def _lizard(table: Path, size: tuple[int, int]) -> tuple[NDArray[np.int32], NDAr
         raise RegdataError(f"expected classes 1 to {len(LIZARD)} in {table}, found {set(kinds)}")
     order = np.argsort(ids, kind="stable")
     place = order[np.searchsorted(ids[order], present)]
-    return numbered(arrays["inst_map"]), kinds[place] - 1
+    return kinds[place]
 
 
 def load_conic(directory: Path, split: str | None = None) -> AnnotatedSet:
@@ -208,13 +188,11 @@ def load_conic(directory: Path, split: str | None = None) -> AnnotatedSet:
 
 
 def _conic_image(files: Sequence[Path], index: int, name: str) -> AnnotatedImage:
-    maps = open_array(files[1])[index]
-    instances = numbered(maps[..., 0])
-    labels = majority(instances, maps[..., 1]) - 1
-    if labels.max(initial=UNNAMED) >= len(LIZARD):
-        raise RegdataError(
-            f"expected classes up to {len(LIZARD)} in {files[1]}, found {labels.max() + 1}"
-        )
+    ids, types = np.moveaxis(open_array(files[1])[index], -1, 0)
+    check_numbers(ids, f"image {index}", files[1])
+    check_numbers(types, f"classes of image {index}", files[1], len(LIZARD))
+    instances = numbered(ids)
+    labels = majority(instances, types) - 1
     source = name.rpartition("-")[0] or name
     return AnnotatedImage(
         files[0],
@@ -227,40 +205,12 @@ def _conic_image(files: Sequence[Path], index: int, name: str) -> AnnotatedImage
     )
 
 
-def _image(
-    path: Path,
-    instances: NDArray[np.int32],
-    labels: NDArray[Any],
-    outlines: Callable[[], NDArray[np.int32]],
-    split: str,
-) -> AnnotatedImage:
-    slide = slide_of(path.stem)
-    return AnnotatedImage(
-        path,
-        centres(instances),
-        labels.astype(np.int64),
-        slide,
-        split=split,
-        patient=patient_of(slide),
-        outlines=outlines,
-    )
-
-
 def _class_names(directory: Path) -> tuple[str, ...]:
     path = directory / "classes.json"
     names = read_json(path) if path.is_file() else []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise RegdataError(f'expected a list of names in {path}, as ["tumour", "stroma"]')
     return tuple(names)
-
-
-def _npz_outlines(table: Path) -> NDArray[np.int32]:
-    with np.load(table) as file:
-        return numbered(file["inst_map"])
-
-
-def _mat_outlines(table: Path) -> NDArray[np.int32]:
-    return numbered(read_mat(table, ("inst_map",))["inst_map"])
 
 
 def _cut_outlines(labels: Path, index: int) -> NDArray[np.int32]:

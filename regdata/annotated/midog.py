@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from regdata.annotated.set_files import child, read_json, read_table, wrong_folder
-from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, folder
+from regdata.annotated.files import child, folder, list_files, wrong_folder
+from regdata.annotated.read_files import read_json, read_table
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
@@ -57,7 +58,7 @@ def load_midog(directory: Path, mpp: float = _MPP, split: str | None = None) -> 
 
 def _find_json(directory: Path) -> Path:
     places = (folder(directory), child(directory, "databases") or directory)
-    found = sorted({path for place in places for path in place.glob("*.json")})
+    found = sorted({path for place in places for path in list_files(place, ".json")})
     if len(found) != 1:
         raise wrong_folder(directory, f"one JSON of MIDOG++ (there are {len(found)}) and images/")
     return found[0]

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.annotated.files import IMAGE_SUFFIXES, below, pair_files, wrong_folder
 from regdata.annotated.polygons import Ring, centroid, draw
-from regdata.annotated.set_files import image_size, pair_files, wrong_folder
-from regdata.annotated.sets import IMAGE_SUFFIXES, AnnotatedImage, AnnotatedSet, folder, patient_of
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, patient_of
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
+from regdata.slides import picture_size
 
 _CLASSES = ("nucleus",)
 _MPP = 0.25
@@ -40,8 +41,7 @@ def load_monuseg(directory: Path, split: str | None = None) -> AnnotatedSet:
     RegdataError
         Files are missing, damaged or without their other file.
     """
-    there = sorted(folder(directory).rglob("[!.]*"))
-    files = [path for path in there if path.is_file() and "__MACOSX" not in path.parts]
+    files = [path for path in below(directory) if path.is_file()]
     tables = [path for path in files if path.suffix.lower() == ".xml"]
     pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not tables or not pictures:
@@ -92,7 +92,7 @@ def _image(path: Path, table: Path, split: str) -> AnnotatedImage:
 
 
 def _outlines(path: Path, table: Path) -> NDArray[np.int32]:
-    return draw([[ring] for ring in _read_regions(table)], image_size(path))
+    return draw([[ring] for ring in _read_regions(table)], picture_size(path))
 
 
 def _split(path: Path, directory: Path) -> str:

@@ -8,17 +8,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from regdata.annotated.files import child, contents, folder, list_images
 from regdata.annotated.points import load_points, read_rows
-from regdata.annotated.sets import (
-    AnnotatedSet,
-    Box,
-    NamedPoints,
-    contents,
-    folder,
-    list_images,
-    slide_of,
-    to_set,
-)
+from regdata.annotated.sets import AnnotatedSet, Box, NamedPoints, slide_of, to_set
 from regdata.annotated.split import finish
 from regdata.annotated.views import crop_to_field, drop_unnamed, resample
 from regdata.errors import RegdataError
@@ -92,7 +84,7 @@ def _load(directory: Path, level: Level, split: str | None, ambiguous: Ambiguous
         if (part / "labels").is_dir() and (part / "images").is_dir():
             name = split or part.name
             return _in_split(_load_cellvit(part, level, ambiguous), part, name)
-    images = next((directory / n for n in ("rgb", "rgbs") if (directory / n).is_dir()), None)
+    images = child(directory, "rgb", "rgbs")
     if images is None or not (directory / "csv").is_dir():
         raise RegdataError(
             f"expected the NuCLS folders rgb and csv, or test/images and test/labels, in "

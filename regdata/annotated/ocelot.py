@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from regdata.annotated.set_files import child, pair_files, read_json, read_xyc, wrong_folder
-from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, list_images, patient_of
+from regdata.annotated.files import child, entries, pair_folders, wrong_folder
+from regdata.annotated.read_files import read_json, read_xyc
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, patient_of
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
@@ -40,13 +41,13 @@ def load_ocelot(directory: Path, split: str | None = None) -> AnnotatedSet:
     if not isinstance(pairs, dict):
         raise RegdataError(f"expected sample_pairs in {metadata}, found none")
     found = []
-    for part in sorted(path for path in images.iterdir() if path.is_dir()):
+    for part in (path for path in entries(images) if path.is_dir()):
         pictures, tables = child(part, "cell"), child(annotations / part.name, "cell")
         if pictures is None or tables is None:
             raise RegdataError(
                 f"expected cell/ in {part} and in {annotations / part.name}, but it is not there"
             )
-        for path, table in pair_files(list_images(pictures), tables.glob("*.csv"), ".csv", part):
+        for path, table in pair_folders(pictures, tables, ".csv", part):
             found.append(_image(path, table, pairs.get(path.stem), metadata, part.name))
     return finish(found, _CLASSES, _MPP, directory, split)
 

@@ -1,6 +1,7 @@
 """PanNuke (Gamper et al., 2020): folds of arrays as published, and files as CellViT writes them."""
 
 import re
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,24 +9,108 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.annotated.instance_sets import centres, check_maps, majority, numbered
-from regdata.annotated.set_files import (
-    cut_rgb,
-    image_size,
-    open_array,
-    pair_files,
-    read_dict,
-    read_table,
-    wrong_folder,
-)
-from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, folder, list_images
+from regdata.annotated.files import folder, wrong_folder
+from regdata.annotated.maps import centres, check_numbers, numbered
+from regdata.annotated.outlined import AnnotatedNuclei, OutlinedImage, find_annotated
+from regdata.annotated.read_files import cut_rgb, open_array, read_table
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
 CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
 """Channels 0 to 4 of the masks; channel 5 is background."""
+TISSUES = (
+    *("Adrenal_gland", "Bile-duct", "Bladder", "Breast", "Cervix", "Colon", "Esophagus"),
+    *("HeadNeck", "Kidney", "Liver", "Lung", "Ovarian", "Pancreatic", "Prostate", "Skin"),
+    *("Stomach", "Testis", "Thyroid", "Uterus"),
+)
+"""PanNuke's tissues; a tissue's number is its place here."""
 _MPP = 0.25
 _FOLD = re.compile(r"fold[ _-]?(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold; its arrays stay on disk, and one image is cut from them at a time.
+
+    Attributes
+    ----------
+    name
+        Of its folder.
+    split
+        `fold1` and so on, of the nearest folder that is numbered so.
+    images, masks
+        Files of (N, H, W, 3) and (N, H, W, 6).
+    tissues
+        Name per image, as in `types.npy`.
+    """
+
+    name: str
+    split: str
+    images: Path
+    masks: Path
+    tissues: tuple[str, ...]
+
+    def numbers(self) -> tuple[int, ...]:
+        """Place in `TISSUES` of the tissue of each image."""
+        return tuple(_tissue(name, self.images) for name in self.tissues)
+
+    def cut(self, k: int, typed: bool = True) -> AnnotatedNuclei:
+        """Image k, without reading the others; nuclei that others cover are left out."""
+        outlines, labels, _ = self.layers(k)
+        types = np.append(0, labels + 1).astype(np.uint8)[outlines] if typed else None
+        tissue = _tissue(self.tissues[k], self.images)
+        rgb = cut_rgb(self.images, k)
+        return AnnotatedNuclei(f"{self.name}_{k}", rgb, numbered(outlines), types, tissue)
+
+    def layers(self, k: int) -> "Layers":
+        """Nuclei of image k; see `split_layers`."""
+        masks = open_array(self.masks)[k, ..., : len(CLASSES)]
+        check_numbers(masks, f"image {k}", self.masks)
+        return split_layers(masks)
+
+    def outlines(self, k: int) -> NDArray[np.int32]:
+        """(H, W) of image k: nuclei in the order of their points, later layers on top."""
+        return self.layers(k)[0]
+
+
+Layers = tuple[NDArray[np.int32], NDArray[np.int64], list[NDArray[np.int32]]]
+
+
+def split_layers(masks: NDArray[Any]) -> Layers:
+    """Nuclei of the layers of all classes, numbered on from layer to layer.
+
+    Parameters
+    ----------
+    masks
+        (H, W, 5 or more): ids per class, 0 = background; channels from 5 on are ignored.
+
+    Returns
+    -------
+    tuple
+        (H, W) int32 outlines, later layers on top, as in CellViT; (N,) index of the class; and of
+        each layer (H, W) int32, its own nuclei from 1 on.
+
+    Examples
+    --------
+    >>> masks = np.zeros((1, 3, 6))
+    >>> masks[0, :2, 0] = masks[0, 1:, 4] = 9
+    >>> outlines, labels, _ = split_layers(masks)
+    >>> outlines.tolist(), labels.tolist()
+    ([[1, 2, 2]], [0, 4])
+    """
+    outlines = np.zeros(masks.shape[:2], np.int32)
+    layers, counts, count = [], [], 0
+    for channel in range(len(CLASSES)):
+        layer = np.zeros(masks.shape[:2], np.int32)
+        inside = masks[..., channel] > 0
+        ids, numbers = np.unique(masks[..., channel][inside], return_inverse=True)
+        layer[inside] = numbers + 1
+        outlines[inside] = numbers + 1 + count
+        layers.append(layer)
+        counts.append(len(ids))
+        count += len(ids)
+    return outlines, np.repeat(np.arange(len(CLASSES)), counts), layers
 
 
 def load_pannuke(directory: Path, split: str | None = None) -> AnnotatedSet:
@@ -49,9 +134,8 @@ def load_pannuke(directory: Path, split: str | None = None) -> AnnotatedSet:
     RegdataError
         Neither layout is found, or the files do not fit each other.
     """
-    arrays = sorted(folder(directory).rglob("images.npy"))
-    if arrays:
-        images = [image for path in arrays for image in _fold(path, directory)]
+    if _arrays(directory):
+        images = [image for fold in find_folds(directory) for image in _annotated(fold)]
         return finish(images, CLASSES, _MPP, directory, split)
     folds = sorted(
         {p.parent for p in (*directory.glob("types.csv"), *directory.glob("*/types.csv"))}
@@ -62,72 +146,57 @@ def load_pannuke(directory: Path, split: str | None = None) -> AnnotatedSet:
     return finish(images, CLASSES, _MPP, directory, split)
 
 
-def _split_layers(
-    masks: NDArray[Any],
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
-    """Nuclei of the layers of all classes, numbered on from layer to layer.
+def find_folds(directory: Path) -> list[Fold]:
+    """All folds in or below a folder, in the order of their paths.
 
-    Parameters
-    ----------
-    masks
-        (H, W, 5 or more): ids per class, 0 = background.
-
-    Returns
-    -------
-    tuple
-        (H, W) int32 outlines, later layers on top; (N, 2) centroids, pixels, corner origin, of
-        the whole nuclei; (N,) index of the class.
-
-    Examples
-    --------
-    >>> masks = np.zeros((1, 3, 6))
-    >>> masks[0, :2, 0] = masks[0, 1:, 4] = 9
-    >>> outlines, xy, labels = _split_layers(masks)
-    >>> outlines.tolist(), xy.tolist(), labels.tolist()
-    ([[1, 2, 2]], [[1.0, 0.5], [2.0, 0.5]], [0, 4])
+    Raises
+    ------
+    RegdataError
+        There is none, or its files do not fit each other.
     """
-    outlines = np.zeros(masks.shape[:2], np.int32)
-    points, labels = [np.zeros((0, 2))], [np.zeros(0, np.int64)]
-    count = 0
-    for channel in range(len(CLASSES)):
-        layer = numbered(np.append(masks[..., channel], np.zeros_like(masks[:1, :, 0]), axis=0))[
-            :-1
-        ]
-        xy = centres(layer)
-        outlines = np.where(layer > 0, layer + count, outlines).astype(np.int32)
-        points.append(xy)
-        labels.append(np.full(len(xy), channel, np.int64))
-        count += len(xy)
-    return outlines, np.concatenate(points), np.concatenate(labels)
+    arrays = _arrays(directory)
+    if not arrays:
+        raise RegdataError(
+            f"expected images.npy of a PanNuke fold in or below {directory}, found none"
+        )
+    return [_open(path, directory) for path in arrays]
 
 
-def _fold(path: Path, directory: Path) -> list[AnnotatedImage]:
+def _arrays(directory: Path) -> list[Path]:
+    return sorted(folder(directory).rglob("images.npy"))
+
+
+def _open(path: Path, directory: Path) -> Fold:
     masks, types = _beside(path, "masks"), _beside(path, "types")
     shape, of_masks = open_array(path).shape, open_array(masks).shape
-    if len(shape) != 4 or of_masks[:3] != shape[:3] or of_masks[3:] < (len(CLASSES),):
+    fits = len(shape) == len(of_masks) == 4 and shape[3] == 3 and of_masks[3] >= len(CLASSES)
+    if not fits or of_masks[:3] != shape[:3]:
         raise RegdataError(
             f"expected (N, H, W, 3) images and (N, H, W, 6) masks in {path.parent}, found {shape} "
             f"and {of_masks}"
         )
-    tissues = [str(name) for name in open_array(types).ravel()]
+    tissues = tuple(str(name) for name in open_array(types).ravel())
     if len(tissues) != shape[0]:
         raise RegdataError(f"expected {shape[0]} tissues in {types}, found {len(tissues)}")
-    name = _fold_name(path.parent, directory)
+    return Fold(path.parent.name, _fold_name(path.parent, directory), path, masks, tissues)
+
+
+def _annotated(fold: Fold) -> list[AnnotatedImage]:
     images = []
-    for k, tissue in enumerate(tissues):
-        _, xy, labels = _split_layers(open_array(masks)[k])
-        key = f"{name}_{k:05d}"
+    for k, tissue in enumerate(fold.tissues):
+        _, labels, layers = fold.layers(k)
+        key = f"{fold.split}_{k:05d}"
         images.append(
             AnnotatedImage(
-                path,
-                xy,
+                fold.images,
+                np.concatenate([centres(layer) for layer in layers]),
                 labels,
                 key,
-                split=name,
+                split=fold.split,
                 tissue=tissue,
                 key=key,
-                pixels=partial(cut_rgb, path, k),
-                outlines=partial(_layers_outlines, masks, k),
+                pixels=partial(cut_rgb, fold.images, k),
+                outlines=partial(fold.outlines, k),
             )
         )
     return images
@@ -153,37 +222,31 @@ def _beside(images: Path, name: str) -> Path:
     raise RegdataError(f"expected {name}.npy beside {images}, but there is none")
 
 
-def _layers_outlines(masks: Path, index: int) -> NDArray[np.int32]:
-    return _split_layers(open_array(masks)[index])[0]
+def _tissue(name: str, images: Path) -> int:
+    def plain(text: str) -> str:
+        return "".join(filter(str.isalpha, text)).casefold()
+
+    numbers = {plain(tissue): k for k, tissue in enumerate(TISSUES)}
+    if plain(name) not in numbers:
+        raise RegdataError(
+            f"types.npy of {images} has {name}; expected one of {len(TISSUES)}"
+            f" tissues such as {TISSUES[0]}"
+        )
+    return numbers[plain(name)]
 
 
 def _cellvit_fold(fold: Path) -> list[AnnotatedImage]:
     rows = read_table(fold / "types.csv", ("img", "type"))
     tissues = {Path(row["img"]).stem: row["type"].strip() for row in rows}
-    paths = list_images(fold / "images")
-    pairs = pair_files(paths, folder(fold / "labels").glob("*.npy"), ".npy", fold)
-    return [_cellvit_image(path, table, fold, tissues) for path, table in pairs]
+    outlined = find_annotated(fold, ".npy", len(CLASSES), typed=True)
+    return [_cellvit_image(image, fold, tissues) for image in outlined]
 
 
-def _cellvit_image(path: Path, table: Path, fold: Path, tissues: dict[str, str]) -> AnnotatedImage:
-    if path.stem not in tissues:
-        raise RegdataError(f"expected {path.name} in {fold / 'types.csv'}, but it is not there")
-    maps = read_dict(table, ("inst_map", "type_map"))
-    check_maps(maps, table, image_size(path))
-    instances = numbered(maps["inst_map"])
-    labels = majority(instances, maps["type_map"]) - 1
-    if labels.max(initial=0) >= len(CLASSES):
-        raise RegdataError(f"expected types up to 5 in {table}, found {labels.max() + 1}")
-    return AnnotatedImage(
-        path,
-        centres(instances),
-        labels,
-        path.stem,
-        split=fold.name.lower(),
-        tissue=tissues[path.stem],
-        outlines=partial(_dict_outlines, table),
-    )
-
-
-def _dict_outlines(table: Path) -> NDArray[np.int32]:
-    return numbered(read_dict(table, ("inst_map",))["inst_map"])
+def _cellvit_image(image: OutlinedImage, fold: Path, tissues: dict[str, str]) -> AnnotatedImage:
+    if image.name not in tissues:
+        raise RegdataError(
+            f"expected {image.path.name} in {fold / 'types.csv'}, but it is not there"
+        )
+    instances, kinds = image.classed()
+    found = image.with_points(centres(instances), kinds - 1, fold.name.lower())
+    return replace(found, tissue=tissues[image.name])

@@ -11,23 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from regdata.annotated.instance_sets import centres
-from regdata.annotated.set_files import (
+from regdata.annotated.files import (
     child,
+    folder,
+    list_files,
+    list_images,
     pair_files,
+    pair_folders,
     parts_with,
-    read_table,
-    read_xyc,
     wrong_folder,
 )
-from regdata.annotated.sets import (
-    UNNAMED,
-    AnnotatedImage,
-    AnnotatedSet,
-    folder,
-    list_images,
-    patient_of,
-)
+from regdata.annotated.maps import centres
+from regdata.annotated.read_files import read_table, read_xyc
+from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet, patient_of
 from regdata.annotated.split import finish
 from regdata.annotated.views import drop_unnamed
 from regdata.errors import RegdataError
@@ -92,7 +88,7 @@ def load_panoptils(
         tables = child(part.parent, other)
         if tables is None:
             raise wrong_folder(part.parent, f"rgbs/ and {other}/")
-        files = [p for p in tables.glob(f"*{ending}") if p.name != "ALL_FOV_LOCATIONS.csv"]
+        files = [p for p in list_files(tables, ending) if p.name != "ALL_FOV_LOCATIONS.csv"]
         for path, table in pair_files(list_images(part), files, ending, part.parent):
             if wanted is None or _slide(path.stem) in wanted:
                 images.append(_image(path, table, level, split or ""))
@@ -172,9 +168,7 @@ def _load_cellvit(directory: Path, level: Level, split: str | None) -> Annotated
         raise RegdataError(f"raw classes need the original layout, {directory} is not in it")
     images = []
     for part, pictures, tables in parts_with(directory, "images", "annotations", split):
-        for path, table in pair_files(
-            list_images(pictures), tables.glob("*.csv"), ".csv", directory
-        ):
+        for path, table in pair_folders(pictures, tables, ".csv", directory):
             xy, kinds = read_xyc(table, len(SUPER))
             slide = _slide(path.stem)
             patient = patient_of(slide)

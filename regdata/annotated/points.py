@@ -3,11 +3,20 @@
 import csv
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from regdata.annotated.sets import AnnotatedSet, NamedPoints, contents, folder, list_images, to_set
+from regdata.annotated.files import (
+    contents,
+    list_files,
+    list_images,
+    pair_folders,
+    parts_with,
+)
+from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
+from regdata.annotated.split import finish
 from regdata.errors import RegdataError
 
 _LABEL_MAPS = ("label_map.yaml", "label_map.yml")
@@ -38,7 +47,7 @@ def load_points(
         A folder is missing or empty, an image has no csv, or a line cannot be read.
     """
     images = list_images(images_dir)
-    tables = {path.stem: path for path in folder(points_dir).glob("*.csv")}
+    tables = {path.stem: path for path in list_files(points_dir, ".csv")}
     missing = [path.name for path in images if path.stem not in tables]
     if missing:
         raise RegdataError(
@@ -49,6 +58,41 @@ def load_points(
     label_map = _find_label_map(points_dir)
     named = [_read_points(path, tables[path.stem], label_map, column) for path in images]
     return to_set(named, mpp, tuple(label_map.values()))
+
+
+def load_cellvit(directory: Path, mpp: float = 0.25, split: str | None = None) -> AnnotatedSet:
+    """Read `[train|test/]images/NAME.*` and `labels/NAME.csv` (x, y, class), `label_map.yaml`.
+
+    Coordinates are taken as they are written.
+
+    Parameters
+    ----------
+    mpp
+        µm per pixel of the images.
+    split
+        Name of a folder in lower case; all by default.
+
+    Raises
+    ------
+    RegdataError
+        Files are missing or damaged.
+    """
+    found: dict[str, AnnotatedSet] = {}
+    for part, pictures, tables in parts_with(directory, "images", "labels", split):
+        pair_folders(pictures, tables, ".csv", directory)
+        found[part] = load_points(pictures, tables, mpp)
+    classes = sorted({name for one in found.values() for name in one.classes})
+    mapped = (one.classes for one in found.values() if set(one.classes) == set(classes))
+    names = next(mapped, tuple(classes))  # in the order of the label map, if there is one
+    images = []
+    for part, one in found.items():
+        place = [names.index(name) for name in one.classes]
+        for image in one.images:
+            labels = image.labels.copy()
+            for old, new in enumerate(place):
+                labels[image.labels == old] = new
+            images.append(replace(image, labels=labels, split=part))
+    return finish(images, names, mpp, directory, split)
 
 
 def _find_label_map(points_dir: Path) -> dict[str, str]:

@@ -1,14 +1,13 @@
-"""Annotated sets by name: what `nucls:DIR` means."""
+"""Annotated sets by name, what `nucls:DIR` means, and the one that a command line asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from regdata.annotated.cellvit import load_cellvit
 from regdata.annotated.coco import load_coco
-from regdata.annotated.geojson import load_geojson_folder
+from regdata.annotated.geojson import load_geojson, load_geojson_folder
 from regdata.annotated.instance_maps import load_conic, load_consep, load_lizard, load_npz
 from regdata.annotated.midog import load_midog
 from regdata.annotated.monuseg import load_monuseg
@@ -16,7 +15,8 @@ from regdata.annotated.nucls import load_nucls
 from regdata.annotated.ocelot import load_ocelot
 from regdata.annotated.pannuke import load_pannuke
 from regdata.annotated.panoptils import load_panoptils
-from regdata.annotated.segpath_set import load_segpath
+from regdata.annotated.points import load_cellvit, load_points
+from regdata.annotated.segpath import load_segpath
 from regdata.annotated.sets import AnnotatedSet
 from regdata.errors import RegdataError
 
@@ -103,3 +103,77 @@ def describe_sets() -> str:
     """A line of each name and what it reads, for help texts."""
     width = max(map(len, LOADERS))
     return "\n".join(f"{name:{width}}  {loader.help}" for name, loader in LOADERS.items())
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """Where annotated nuclei lie: images with points, images with GeoJSON, or a published set.
+
+    Attributes
+    ----------
+    mpp
+        µm per pixel of the images; ignored where the set has its own.
+    named
+        NAME:DIR, see `parse_set`.
+    split
+        Part of the named set, or of NuCLS.
+    """
+
+    images: Path | None = None
+    points: Path | None = None
+    geojson: Path | None = None
+    nucls: Path | None = None
+    mpp: float = 0.25
+    named: str | None = None
+    split: str | None = None
+
+
+_OPTIONS = {"points": "`points=`", "geojson": "`geojson=`", "nucls": "`nucls=`", "named": "`set_=`"}
+
+
+def load_set(options: SetOptions) -> AnnotatedSet:
+    """Read the set the options name.
+
+    Raises
+    ------
+    RegdataError
+        They name none or several, or the files are not what they should be.
+    """
+    given = [flag for name, flag in _OPTIONS.items() if getattr(options, name) is not None]
+    if len(given) != 1:
+        raise RegdataError(
+            "expected one annotated set, `images=DIR` `points=DIR`, `images=IMAGE` `geojson=FILE`, "
+            f"`nucls=DIR` or `set_=NAME:DIR`; got {' and '.join(given) or 'none'}"
+        )
+    if options.named is not None:
+        name = options.named.partition(":")[0].strip().lower()
+        own = name in LOADERS and not LOADERS[name].takes_mpp
+        return parse_set(options.named, options.split, None if own else options.mpp)()
+    if options.nucls is not None:
+        return parse_set(f"nucls:{options.nucls}", options.split)()
+    if options.images is None:
+        raise RegdataError(f"{given[0]} needs `images=`, the pictures that were annotated")
+    if options.points is not None:
+        return load_points(options.images, options.points, options.mpp)
+    return load_geojson(_given(options.geojson), options.images, options.mpp)
+
+
+def _given(path: Path | None) -> Path:
+    if path is None:
+        raise RegdataError("expected `geojson=FILE`")
+    return path
+
+
+def parse_mapping(definitions: Sequence[str]) -> dict[str, str]:
+    """Read CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS] definitions.
+
+    Examples
+    --------
+    >>> parse_mapping(["CD3=sTIL"])
+    {'CD3': 'sTIL'}
+    """
+    pairs = [definition.partition("=") for definition in definitions]
+    for ours, _, theirs in pairs:
+        if not ours.strip() or not theirs.strip():
+            raise RegdataError(f"`mapping={ours}`: expected CLASSIFIER_CLASS=SET_CLASS[,SET_CLASS]")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}

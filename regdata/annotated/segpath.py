@@ -10,14 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
+from regdata.annotated.split import NO_SPLIT, finish
 from regdata.errors import RegdataError
 
 _NAME = re.compile(r"(.+)_([^_]+)_([^_]+)_(\d+)_(\d+)_(HE|mask)\.png", re.IGNORECASE)
 _COLUMNS = ("antigen", "filename", "train_val_test")
-NO_SPLIT = "none"
-"""Split of an image that no list names."""
+_MPP = 0.22
 
 
 @dataclass(frozen=True)
@@ -181,31 +183,33 @@ def _assign_splits(filenames: Iterable[str], splits: Iterable[str], path: Path) 
     return out
 
 
-def leaking_slides(slides: Sequence[str], splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Slides that occur in more than one split, and in which.
+def load_segpath(
+    directory: Path, antigen: str | None = None, split: str | None = None
+) -> AnnotatedSet:
+    """Read the images of one antigen with slide and split; none has a nucleus.
+
+    SegPath marks stained pixels, not nuclei, so there is nothing here to score cells against:
+    the set serves to look at splits (`regdata.annotated.split.leaks`). `regdata build --segpath`
+    finds the nuclei and labels them by the masks.
 
     Parameters
     ----------
-    slides, splits
-        Of every image.
-
-    Examples
-    --------
-    >>> leaking_slides(["388", "388", "039"], ["train", "val", "train"])
-    {'388': ('train', 'val')}
+    antigen
+        Needed where the folder holds several.
+    split
+        Of `ANTIGEN_fileinfo.csv`; all by default.
     """
-    found: dict[str, set[str]] = {}
-    for slide, split in zip(slides, splits, strict=True):
-        if split != NO_SPLIT:
-            found.setdefault(slide, set()).add(split)
-    return {slide: tuple(sorted(own)) for slide, own in sorted(found.items()) if len(own) > 1}
-
-
-def leak_warning(leaks: Mapping[str, Sequence[str]], slides: int, source: str) -> str:
-    """What a person should know of slides in more than one split."""
-    named = [f"{slide} in {' and '.join(splits)}" for slide, splits in list(leaks.items())[:3]]
-    more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
-    return (
-        f"{len(leaks)} of {slides} slides are in more than one split of {source} "
-        f"({'; '.join(named)}{more}): a score on that split is too high; regdata splits by slide"
-    )
+    pairs = find_pairs(directory, antigen)
+    splits = read_splits(directory, pairs)
+    names = splits[1] if splits else [NO_SPLIT] * len(pairs)
+    images = [
+        AnnotatedImage(
+            pair.he,
+            np.zeros((0, 2)),
+            np.zeros(0, np.int64),
+            pair.part.slide,
+            split="" if name == NO_SPLIT else name,
+        )
+        for pair, name in zip(pairs, names, strict=True)
+    ]
+    return finish(images, (pairs[0].part.cell_type,), _MPP, directory, split, points=False)

@@ -7,11 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.errors import RegdataError
-from regdata.slides import Box as PixelBox
-from regdata.slides import Slide, open_slide
+from regdata.slides import ArrayPixels, Slide, open_slide
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs")
 UNNAMED = -1
 """Label of a nucleus whose class is unknown: a cell found there is neither right nor wrong."""
 
@@ -74,7 +71,9 @@ class AnnotatedImage:
         """The picture as a slide, with the image's own pixel size if it has one."""
         if self.pixels is None:
             return open_slide(self.path).with_mpp(self.mpp)
-        return _slide_of_array(self.path, self.pixels(), self.mpp)
+        rgb = self.pixels()
+        size, planes = (rgb.shape[1], rgb.shape[0]), ArrayPixels((rgb.transpose(2, 0, 1),))
+        return Slide(self.path, (size,), self.mpp, ("red", "green", "blue"), rgb.dtype, planes)
 
 
 @dataclass(frozen=True)
@@ -129,15 +128,6 @@ def _numbered(image: NamedPoints, index: dict[str | None, int]) -> AnnotatedImag
     return AnnotatedImage(image.path, xy, labels, slide, image.field, patient=patient_of(slide))
 
 
-def _slide_of_array(path: Path, rgb: NDArray[np.uint8], mpp: float | None) -> Slide:
-    def read(level: int, box: PixelBox, channels: tuple[int, ...]) -> NDArray[np.uint8]:
-        part = rgb[box.y : box.y + box.h, box.x : box.x + box.w]
-        return np.ascontiguousarray(part[:, :, list(channels)].transpose(2, 0, 1))
-
-    size = (rgb.shape[1], rgb.shape[0])
-    return Slide(path, (size,), mpp, ("red", "green", "blue"), rgb.dtype, read)
-
-
 def slide_of(stem: str) -> str:
     """Name of the slide an image was cut from: TCGA names carry it before the first `_`."""
     return stem.split("_")[0] if stem.startswith("TCGA-") else stem
@@ -153,30 +143,3 @@ def patient_of(slide: str) -> str:
     """
     parts = slide.split("-")
     return "-".join(parts[:3]) if parts[0] == "TCGA" and len(parts) >= 3 else ""
-
-
-def list_images(directory: Path) -> list[Path]:
-    """Image files of a folder, by name."""
-    there = (p for p in folder(directory).iterdir() if not p.name.startswith("."))  # "._a.png"
-    files = sorted(p for p in there if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise RegdataError(
-            f"expected images ({' '.join(IMAGE_SUFFIXES)}) in {directory}, found "
-            f"{contents(directory)}"
-        )
-    return files
-
-
-def folder(path: Path) -> Path:
-    """Return the path itself when it is a folder."""
-    if not path.is_dir():
-        state = "is a file" if path.exists() else "does not exist"
-        raise RegdataError(f"expected a folder, but {path} {state}")
-    return path
-
-
-def contents(directory: Path) -> str:
-    """First names in a folder, for messages."""
-    names = sorted(p.name + "/" * p.is_dir() for p in directory.iterdir())
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more if names else "nothing"

@@ -1,24 +1,17 @@
-"""Readers of annotated nuclei: plain folders, PanNuke folds and CoNSeP."""
+"""Images to train on: plain folders, PanNuke folds and CoNSeP."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, overload
-from zipfile import BadZipFile
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from regdata.annotated.pannuke_arrays import TISSUES, Fold, find_folds
+from regdata.annotated.instance_maps import CONSEP_MERGED
+from regdata.annotated.outlined import AnnotatedNuclei, find_annotated
+from regdata.annotated.pannuke import Fold, find_folds
 from regdata.errors import RegdataError
-
-__all__ = ["TISSUES", "Annotated", "Images", "SourceConfig", "load_images", "split_held_out"]
-
-_CONSEP_MERGED = np.array([0, 1, 2, 3, 3, 4, 4, 4], np.uint8)
-"""Of CoNSeP's seven types: 3 and 4 are epithelial, 5, 6 and 7 spindle-shaped (HoVer-Net)."""
 
 
 class SourceConfig(BaseModel):
@@ -57,32 +50,7 @@ class SourceConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class Annotated:
-    """One annotated image.
-
-    Attributes
-    ----------
-    name
-        File name without extension, or fold and number ("fold1_17").
-    image
-        (H, W, 3) uint8 RGB.
-    instances
-        (H, W) int32, 0 = background; ids need not be contiguous.
-    types
-        (H, W) uint8, 0 = background; None where the image has no classes.
-    tissue
-        Number in `TISSUES`; None where it is not known.
-    """
-
-    name: str
-    image: NDArray[np.uint8]
-    instances: NDArray[np.int32]
-    types: NDArray[np.uint8] | None = None
-    tissue: int | None = None
-
-
-@dataclass(frozen=True)
-class Images(Sequence[Annotated]):
+class Images(Sequence[AnnotatedNuclei]):
     """Annotated images, each read when it is asked for.
 
     Attributes
@@ -97,11 +65,11 @@ class Images(Sequence[Annotated]):
 
     names: tuple[str, ...]
     tissues: tuple[int, ...]
-    read: Callable[[int], Annotated]
+    read: Callable[[int], AnnotatedNuclei]
     rows: tuple[int, ...] | None = None
 
     @classmethod
-    def of(cls, images: Sequence[Annotated]) -> "Images":
+    def of(cls, images: Sequence[AnnotatedNuclei]) -> "Images":
         """Images that are in memory already."""
         tissues = tuple(-1 if image.tissue is None else image.tissue for image in images)
         return cls(tuple(image.name for image in images), tissues, tuple(images).__getitem__)
@@ -111,10 +79,10 @@ class Images(Sequence[Annotated]):
         return len(self.names)
 
     @overload
-    def __getitem__(self, k: int) -> Annotated: ...
+    def __getitem__(self, k: int) -> AnnotatedNuclei: ...
     @overload
     def __getitem__(self, k: slice) -> "Images": ...
-    def __getitem__(self, k: int | slice) -> "Annotated | Images":
+    def __getitem__(self, k: int | slice) -> "AnnotatedNuclei | Images":
         """Image k, read now; or a part, not read."""
         rows = range(len(self)) if self.rows is None else self.rows
         return self.take(range(len(self))[k]) if isinstance(k, slice) else self.read(rows[k])
@@ -143,12 +111,13 @@ def load_images(source: SourceConfig) -> Images:
     """
     if source.layout == "pannuke":
         return _load_folds(source)
-    paths = sorted(p for p in _folder(source.path, "images").iterdir() if p.is_file())
-    if not paths:
-        raise RegdataError(f"expected annotated images in {source.path}/images, found none")
-    read = _read_npz if source.layout == "folder" else _read_mat
-    labels = _folder(source.path, "labels")
-    return Images.of([_load(path, labels, read, source.classes) for path in paths])
+    consep = source.layout == "consep"
+    outlined = (
+        find_annotated(source.path, ".mat", len(CONSEP_MERGED) - 1, typed=True)
+        if consep
+        else find_annotated(source.path)
+    )
+    return Images.of([_trained(image.read(), source.classes, consep) for image in outlined])
 
 
 def split_held_out(images: Images, held_out: tuple[str, ...]) -> tuple[Images, Images]:
@@ -165,76 +134,28 @@ def split_held_out(images: Images, held_out: tuple[str, ...]) -> tuple[Images, I
     )
 
 
-Maps = tuple[NDArray[np.generic], NDArray[np.generic] | None]
-
-
-def _folder(path: Path, name: str) -> Path:
-    for folder in (path / name, path / name.capitalize()):
-        if folder.is_dir():
-            return folder
-    raise RegdataError(f"{path} has no {name}/ folder; expected images/ and labels/ in it")
-
-
-def _load(path: Path, labels: Path, read: Callable[[Path], Maps], typed: bool) -> Annotated:
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise RegdataError(f"{path} is not a readable image")
-    image = np.ascontiguousarray(pixels[..., ::-1]).astype(np.uint8, copy=False)
-    instances, types = read(labels / path.stem)
-    for array in (instances, types):
-        if array is not None and array.shape != image.shape[:2]:
-            raise RegdataError(
-                f"the labels of {path} are {array.shape}, expected {image.shape[:2]} as the image"
-            )
-    kept = None if types is None or not typed else types.astype(np.uint8)
-    return Annotated(path.stem, image, instances.astype(np.int32), kept)
-
-
-def _read_npz(stem: Path) -> Maps:
-    path = stem.with_name(stem.name + ".npz")
-    if not path.exists():
-        raise RegdataError(f"expected {path} beside the image {stem.name}, there is no such file")
-    try:
-        with np.load(path) as labels:
-            maps = dict(labels)
-    except (ValueError, OSError, BadZipFile) as error:
-        raise RegdataError(f"{path} is not a readable .npz file: {error}") from error
-    if "inst_map" not in maps:
-        raise RegdataError(f"{path} holds {', '.join(maps)}; expected inst_map")
-    return maps["inst_map"], maps.get("type_map")
-
-
-def _read_mat(stem: Path) -> Maps:
-    from scipy.io import loadmat
-
-    path = stem.with_name(stem.name + ".mat")
-    if not path.exists():
-        raise RegdataError(f"expected {path} beside the image {stem.name}, there is no such file")
-    try:
-        labels = loadmat(path)
-    except (ValueError, NotImplementedError) as error:
-        raise RegdataError(f"{path} is not a MATLAB file before version 7.3: {error}") from error
-    missing = {"inst_map", "type_map"} - labels.keys()
-    if missing:
-        raise RegdataError(f"{path} has no {' and no '.join(sorted(missing))}; expected both")
-    types = labels["type_map"].astype(int)
-    if types.min() < 0 or types.max() >= len(_CONSEP_MERGED):
-        raise RegdataError(f"{path} has type {types.max()}; expected CoNSeP's types 0 to 7")
-    return labels["inst_map"], _CONSEP_MERGED[types]
-
-
-def _cut(places: list[tuple[Fold, int]], typed: bool, number: int) -> Annotated:
-    fold, k = places[number]
-    image, instances, types = fold.cut(k)
-    kept = types if typed else None
-    return Annotated(f"{fold.name}_{k}", image, instances, kept, fold.tissues[k])
+def _trained(image: AnnotatedNuclei, typed: bool, consep: bool) -> AnnotatedNuclei:
+    if image.types is None or not typed:
+        return replace(image, types=None)
+    return replace(image, types=CONSEP_MERGED[image.types]) if consep else image
 
 
 def _load_folds(source: SourceConfig) -> Images:
     folds = find_folds(source.path)
+    names = [fold.name for fold in folds]
+    if len(set(names)) < len(names):
+        raise RegdataError(
+            f"the folds below {source.path} are {', '.join(names)}; give them folders of unlike "
+            "names"
+        )
     places = [(fold, k) for fold in folds for k in range(len(fold.tissues))]
     return Images(
         tuple(f"{fold.name}_{k}" for fold, k in places),
-        tuple(tissue for fold in folds for tissue in fold.tissues),
+        tuple(number for fold in folds for number in fold.numbers()),
         partial(_cut, places, source.classes),
     )
+
+
+def _cut(places: list[tuple[Fold, int]], typed: bool, number: int) -> AnnotatedNuclei:
+    fold, k = places[number]
+    return fold.cut(k, typed)

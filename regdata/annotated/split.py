@@ -1,12 +1,14 @@
-"""The last step of every loader: the split that was asked for, and what must not be in a set."""
+"""Splits: the one that was asked for, what must not be in a set, and slides in several splits."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from regdata.annotated.segpath import NO_SPLIT, leaking_slides
 from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
 from regdata.errors import RegdataError
+
+NO_SPLIT = "none"
+"""Split of an image that no list names."""
 
 
 def finish(
@@ -55,7 +57,7 @@ def leaks(annotated: AnnotatedSet) -> dict[str, tuple[str, ...]]:
     Returns
     -------
     dict
-        The splits of each; `regdata.annotated.segpath.leak_warning` makes a sentence of it.
+        The splits of each; `leak_warning` makes a sentence of it.
 
     Examples
     --------
@@ -68,3 +70,33 @@ def leaks(annotated: AnnotatedSet) -> dict[str, tuple[str, ...]]:
     images = annotated.images
     splits = [image.split or NO_SPLIT for image in images]
     return leaking_slides([image.group for image in images], splits)
+
+
+def leaking_slides(slides: Sequence[str], splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Slides that occur in more than one split, and in which.
+
+    Parameters
+    ----------
+    slides, splits
+        Of every image.
+
+    Examples
+    --------
+    >>> leaking_slides(["388", "388", "039"], ["train", "val", "train"])
+    {'388': ('train', 'val')}
+    """
+    found: dict[str, set[str]] = {}
+    for slide, split in zip(slides, splits, strict=True):
+        if split != NO_SPLIT:
+            found.setdefault(slide, set()).add(split)
+    return {slide: tuple(sorted(own)) for slide, own in sorted(found.items()) if len(own) > 1}
+
+
+def leak_warning(leaks: Mapping[str, Sequence[str]], slides: int, source: str) -> str:
+    """What a person should know of slides in more than one split."""
+    named = [f"{slide} in {' and '.join(splits)}" for slide, splits in list(leaks.items())[:3]]
+    more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
+    return (
+        f"{len(leaks)} of {slides} slides are in more than one split of {source} "
+        f"({'; '.join(named)}{more}): a score on that split is too high; regdata splits by slide"
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regdata.annotated import AnnotatedNuclei, find_annotated, load_nuclei
+from regdata.annotated import AnnotatedNuclei, OutlinedImage, find_annotated
 from regdata.cells import MATCH_RADIUS_UM, Record, SlideRecord, centroids, write_dataset
 from regdata.cellvit.networks import Model
 from regdata.errors import RegdataError
@@ -53,7 +53,7 @@ def label_images(
     folder = Path(folder)
     output = Path(output)
     images = find_annotated(folder)
-    kinds = [load_nuclei(path).kinds for path in images]  # all are readable before work begins
+    kinds = [image.read().kinds for image in images]  # all are readable before work begins
     count = max((int(k.max(initial=0)) for k in kinds if k is not None), default=0)
     if count < 2:
         raise RegdataError(
@@ -64,8 +64,7 @@ def label_images(
     found = dict.fromkeys(labels.tolist(), 0)
     width = model.config.token_width
     with write_dataset(output, width) as out:
-        for k, path in enumerate(images, 1):
-            image = load_nuclei(path)
+        for k, image in enumerate((outlined.read() for outlined in images), 1):
             _, cells = detect_at(model, image.rgb, mpp)
             label = labels[_kinds_of_cells(image, cells.xy, MATCH_RADIUS_UM / mpp)]
             out.append(cells, {"slide": image.name, "patient": image.name, "label": label})
@@ -102,9 +101,9 @@ def _kinds_of_cells(
     return kinds
 
 
-def _sha256(paths: Sequence[Path]) -> str:
+def _sha256(images: Sequence[OutlinedImage]) -> str:
     """Of all images together."""
     digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
+    for image in images:
+        digest.update(image.path.read_bytes())
     return digest.hexdigest()

@@ -1,5 +1,5 @@
 from .channels import find_channel, find_dapi, rename_channels
-from .open import open_slide
+from .open import open_slide, picture_size
 from .pixels import RGB
 from .pulling import (
     Window,
@@ -46,6 +46,7 @@ __all__ = [
     "open_slide",
     "otsu",
     "parse_box",
+    "picture_size",
     "pixel_centres",
     "pixels_around",
     "polygon_mask",

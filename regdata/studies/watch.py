@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from regdata.annotated import Annotated
+from regdata.annotated import AnnotatedNuclei
 from regdata.cells import MATCH_RADIUS_UM, centroids
 from regdata.cellvit.networks import CellViT, Model, fast_precision
 from regdata.cellvit.tiles import detect
@@ -19,7 +19,7 @@ from regdata.eval.metrics import (
 
 
 @torch.no_grad()
-def scores_of(network: CellViT, images: Sequence[Annotated]) -> Mapping[str, float]:
+def scores_of(network: CellViT, images: Sequence[AnnotatedNuclei]) -> Mapping[str, float]:
     """Dice, bPQ and detection F1 (within `MATCH_RADIUS_UM`), means over the images.
 
     Parameters
@@ -33,7 +33,7 @@ def scores_of(network: CellViT, images: Sequence[Annotated]) -> Mapping[str, flo
     model = Model(network, "", device, fast_precision(device))
     rows = []
     for image in images:
-        instances, cells = detect(model, image.image)
+        instances, cells = detect(model, image.rgb)
         pairs = overlaps(image.instances, instances)
         truth = centroids(image.instances)
         matched = len(match_points(truth, cells.xy, MATCH_RADIUS_UM / network.config.mpp))

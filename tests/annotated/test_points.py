@@ -7,11 +7,11 @@ import pytest
 import set_files
 from set_files import TCGA, A, B
 
-from regdata.annotated.cellvit import load_cellvit
 from regdata.annotated.midog import load_midog
 from regdata.annotated.ocelot import load_ocelot
 from regdata.annotated.panoptils import RAW, SUPER, load_panoptils
-from regdata.annotated.segpath_set import load_segpath
+from regdata.annotated.points import load_cellvit
+from regdata.annotated.segpath import load_segpath
 from regdata.annotated.split import leaks
 from regdata.errors import RegdataError
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import set_files
 
-from regdata.annotated.choose import SetOptions, load_set
-from regdata.annotated.registry import LOADERS, describe_sets, parse_set
+from regdata.annotated.registry import LOADERS, SetOptions, describe_sets, load_set, parse_set
 from regdata.annotated.sets import AnnotatedImage, patient_of
 from regdata.annotated.split import finish
 from regdata.errors import RegdataError

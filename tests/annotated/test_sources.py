@@ -6,14 +6,16 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from regdata.annotated.pannuke_arrays import TISSUES, merge_layers
-from regdata.annotated.sources import Annotated, Images, SourceConfig, load_images, split_held_out
+from regdata.annotated.outlined import AnnotatedNuclei
+from regdata.annotated.pannuke import TISSUES, split_layers
+from regdata.annotated.sources import Images, SourceConfig, load_images, split_held_out
 from regdata.errors import RegdataError
 
 RED = np.zeros((6, 8, 3), np.uint8)
 RED[..., 0] = 200
 INSTANCES = np.zeros((6, 8), np.int32)
 INSTANCES[1:3, 1:4], INSTANCES[4:, 5:] = 70000, 2
+NUMBERED = np.where(INSTANCES == 2, 1, 2 * (INSTANCES > 0))
 TYPES = np.where(INSTANCES == 2, 7, 3 * (INSTANCES > 0)).astype(np.uint8)
 
 
@@ -54,8 +56,8 @@ def test_folder(tmp_path: Path) -> None:
     write_folder(tmp_path, "a", inst_map=INSTANCES)
     a, b = load_images(SourceConfig(path=tmp_path))
     assert (a.name, b.name) == ("a", "b.1")
-    assert np.array_equal(a.image, RED)
-    assert np.array_equal(a.instances, INSTANCES)
+    assert np.array_equal(a.rgb, RED)
+    assert np.array_equal(a.instances, NUMBERED)
     assert a.types is None
     assert b.types is not None
     assert np.array_equal(b.types, TYPES)
@@ -74,7 +76,7 @@ def test_consep_merges_seven_types_into_four(tmp_path: Path) -> None:
     (image,) = load_images(SourceConfig(path=tmp_path, layout="consep"))
     assert image.types is not None
     assert image.types[3].tolist() == [0, 1, 2, 3, 3, 4, 4, 4]
-    assert np.array_equal(image.instances, instances)
+    assert image.instances.max() == 47
 
 
 def test_layers_of_pannuke_by_hand() -> None:
@@ -83,9 +85,10 @@ def test_layers_of_pannuke_by_hand() -> None:
     masks[0, 1:3, 2] = 5  # another nucleus of the same id, over the first two
     masks[0, 3, 4] = 1
     masks[0, :, 5] = 1
-    instances, types = merge_layers(masks)
-    assert types.tolist() == [[1, 3, 3, 5, 0]]
-    assert instances.tolist() == [[1, 3, 3, 4, 0]]
+    outlines, labels, layers = split_layers(masks)
+    assert outlines.tolist() == [[1, 3, 3, 4, 0]]
+    assert labels.tolist() == [0, 0, 2, 4]
+    assert layers[0].tolist() == [[1, 1, 2, 0, 0]]
 
 
 def test_pannuke_cuts_images_of_all_folds(tmp_path: Path) -> None:
@@ -95,11 +98,11 @@ def test_pannuke_cuts_images_of_all_folds(tmp_path: Path) -> None:
     assert images.names == ("fold1_0", "fold1_1", "fold1_2", "fold2_0")
     assert [TISSUES[k] for k in images.tissues] == ["Breast", "Bile-duct", "HeadNeck", "Uterus"]
     image = images[2]
-    assert (image.name, image.tissue, image.image[0, 0].tolist()) == ("fold1_2", 7, [2, 0, 0])
+    assert (image.name, image.tissue, image.rgb[0, 0].tolist()) == ("fold1_2", 7, [2, 0, 0])
     assert image.types is not None
-    assert np.unique(image.instances).tolist() == [0, 1, 3]  # the second is all covered
+    assert np.unique(image.instances).tolist() == [0, 1, 2]  # the second is all covered
     assert image.types[2:, 2:].tolist() == [[5] * 3] * 3
-    assert np.array_equal(images[3].instances, merge_layers(layers[0])[0])
+    assert np.array_equal(images[3].instances > 0, (layers[0][..., :5] > 0).any(-1))
     assert len(TISSUES) == 19
     assert list(TISSUES) == sorted(TISSUES)
 
@@ -113,9 +116,9 @@ def test_pannuke_as_the_archives_unpack(tmp_path: Path) -> None:
 def test_images_are_read_one_by_one() -> None:
     seen = []
 
-    def read(k: int) -> Annotated:
+    def read(k: int) -> AnnotatedNuclei:
         seen.append(k)
-        return Annotated(str(k), RED, INSTANCES)
+        return AnnotatedNuclei(str(k), RED, INSTANCES)
 
     images = Images(tuple("abcdef"), (0, 1, 2, 3, 4, 5), read)
     part = images[1:].take([4, 0, 2])
@@ -126,7 +129,7 @@ def test_images_are_read_one_by_one() -> None:
 
 
 def test_held_out_images() -> None:
-    images = Images.of([Annotated(name, RED, INSTANCES) for name in ("a_1", "b_1", "a_2", "a_10")])
+    images = Images.of([AnnotatedNuclei(n, RED, INSTANCES) for n in ("a_1", "b_1", "a_2", "a_10")])
     train, out = split_held_out(images, ("a_", "c"))
     assert (train.names, out.names) == (("b_1",), ("a_1", "a_2", "a_10"))
     assert split_held_out(images, ("a_1.",))[1].names == ("a_1",)
@@ -141,27 +144,29 @@ def test_folders_that_do_not_fit(tmp_path: Path) -> None:
             load_images(SourceConfig.model_validate({"path": path, "layout": layout}))
         assert "\n" not in error.value.message
 
-    fails("has no images/ folder")
+    fails("expected images/ and labels/.*npz in")
     (tmp_path / "images").mkdir()
-    fails("found none")
+    (tmp_path / "labels").mkdir()
+    fails("expected images .* found nothing")
     fails(r"expected images\.npy of a PanNuke fold", "pannuke")
     write_folder(tmp_path, "a", labels=INSTANCES)
-    fails(r"a\.npz holds labels; expected inst_map")
+    fails(r"expected the arrays inst_map in .*a\.npz, found labels")
     write_folder(tmp_path, "a", inst_map=INSTANCES[:5])
-    fails(r"are \(5, 8\), expected \(6, 8\)")
+    fails(r"a\.npz is \(5, 8\), its image \(6, 8\)")
     (tmp_path / "labels" / "a.npz").write_bytes(b"PK no zip")
-    fails(r"a\.npz is not a readable \.npz file")
+    fails(r"expected arrays in .*a\.npz, but it cannot be read")
     (tmp_path / "labels" / "a.npz").unlink()
-    fails(r"expected .*a\.npz beside the image")
+    fails(r"1 images without NAME\.npz, the first is a")
+    write_folder(tmp_path, "a", inst_map=INSTANCES)
     (tmp_path / "images" / "a.png").write_bytes(b"no image")
-    fails("not a readable image")
+    fails("is not an image that can be read")
     consep = tmp_path / "consep"
     write_consep(consep, "t", inst_map=INSTANCES)
-    fails(r"t\.mat has no type_map", "consep", consep)
+    fails(r"expected the arrays inst_map, type_map in .*t\.mat, found inst_map", "consep", consep)
     write_consep(consep, "t", inst_map=INSTANCES, type_map=TYPES + 1)
-    fails("has type 8; expected CoNSeP's types 0 to 7", "consep", consep)
+    fails(r"expected whole numbers 0 to 7 in type_map of .*t\.mat, found 8", "consep", consep)
     (consep / "Labels" / "t.mat").write_bytes(b"MATLAB 7.3" * 50)
-    fails(r"t\.mat is not a MATLAB file", "consep", consep)
+    fails("expected a MATLAB file, but .*t.mat", "consep", consep)
 
 
 def test_folds_that_do_not_fit(tmp_path: Path) -> None:
@@ -173,11 +178,11 @@ def test_folds_that_do_not_fit(tmp_path: Path) -> None:
     layers = write_fold(fold, ["Skin", "Moon"])
     fails("has Moon; expected one of 19 tissues")
     np.save(fold / "types.npy", np.array(["Skin"]))
-    fails("has 1 tissues for 2")
+    fails("expected 2 tissues in .*, found 1")
     np.save(fold / "masks.npy", layers[..., :3])
-    fails(r"\(2, 5, 5, 3\); expected \(2, 5, 5, 6\)")
+    fails(r"found \(2, 5, 5, 3\) and \(2, 5, 5, 3\)")
     (fold / "masks.npy").unlink()
-    fails(r"has no masks\.npy beside it")
+    fails(r"expected masks\.npy beside")
     np.save(fold / "images.npy", layers)
     write_fold(tmp_path / "b" / "fold1", ["Skin"])
     write_fold(fold, ["Skin"])

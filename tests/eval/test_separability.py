@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from regdata.annotated.instance_sets import AnnotatedNuclei
+from regdata.annotated.outlined import AnnotatedNuclei
 from regdata.cellvit.networks.weights import load_model
 from regdata.errors import RegdataError
 from regdata.eval.separability import fit_linear, matched_tokens, separability

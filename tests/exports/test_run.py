@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from exported import CLASSES, he_facts, joined, write_labelled
 from simulated import SIDE, SimulatedPair
 
-from regdata.annotated.pannuke_arrays import find_folds
+from regdata.annotated.pannuke import find_folds
 from regdata.annotated.points import load_points
 from regdata.cells.dataset import read_dataset, write_dataset
 from regdata.cells.record import Record, SlideRecord
@@ -133,7 +133,7 @@ def test_pannuke_shows_the_nuclei_where_they_are(
         pairs = np.unique(np.column_stack([mask[..., :5].max(-1).ravel(), wanted.ravel()]), axis=0)
         assert len(pairs) == len(np.unique(wanted)) == len(np.unique(mask[..., :5].max(-1)))
     (fold,) = find_folds(tmp_path / "set")
-    assert fold.cut(0)[1].max() == len(np.unique(expected[0:CROP, 0:CROP])) - 1
+    assert fold.cut(0).instances.max() == len(np.unique(expected[0:CROP, 0:CROP])) - 1
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -63,3 +63,17 @@ def test_a_picture_of_slide_size_is_read(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(Image.DecompressionBombError):
             Image.open(tmp_path / name)
         assert open_slide(tmp_path / name).size == (60, 50)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_exif_says(
+    orientation: int, ending: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.zeros((4, 9, 3), np.uint8)).save(path, exif=exif)
+    size = open_slide(path).size
+    assert size == ((4, 9) if orientation >= 5 else (9, 4))
+    assert picture_size(path) == size[::-1]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regdata.annotated import Annotated, Images, SourceConfig, load_images, split_held_out
+from regdata.annotated import AnnotatedNuclei, Images, SourceConfig, load_images, split_held_out
 from regdata.cellvit.networks import CellViTConfig
 from regdata.errors import RegdataError
 from regdata.train.segmentation.augment import AugmentConfig, augment
@@ -39,7 +39,7 @@ class CropSampler:
         What the crops are for: pixel size and normalisation.
     """
 
-    samples: tuple[Sequence[Annotated], ...]
+    samples: tuple[Sequence[AnnotatedNuclei], ...]
     sources: tuple[SourceConfig, ...]
     chance: NDArray[np.float64]
     size: int
@@ -84,9 +84,9 @@ class CropSampler:
         }
 
 
-def _sample(image: Annotated) -> Sample:
+def _sample(image: AnnotatedNuclei) -> Sample:
     types = np.zeros(image.instances.shape, np.uint8) if image.types is None else image.types
-    return Sample(image.image, image.instances, types)
+    return Sample(image.rgb, image.instances, types)
 
 
 def _normalised(image: NDArray[np.uint8], network: CellViTConfig) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import distributed
 
-from regdata.annotated import Annotated
+from regdata.annotated import AnnotatedNuclei
 from regdata.cellvit.networks import CellViT
 from regdata.files import Progress, replacing, silent
 from regdata.paths import StrPath
@@ -22,7 +22,7 @@ from regdata.train.segmentation.trainer import Trainer, new_trainer, processes, 
 
 _log = logging.getLogger(__name__)
 
-Check = Callable[[CellViT, Sequence[Annotated]], Mapping[str, float]]
+Check = Callable[[CellViT, Sequence[AnnotatedNuclei]], Mapping[str, float]]
 """Scores a network on held-out images."""
 _EVERY = 20  # steps whose mean loss is one row of the metrics
 
@@ -111,7 +111,7 @@ def _now_and_then(
     metrics: "Metrics",
     folder: Path,
     check: Check | None,
-    watched: Sequence[Annotated],
+    watched: Sequence[AnnotatedNuclei],
 ) -> None:
     """Scores and checkpoints, when their step has come."""
     recipe, last = trainer.recipe, trainer.step == trainer.recipe.schedule.steps

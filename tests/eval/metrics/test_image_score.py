@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from regdata.annotated.instance_sets import AnnotatedNuclei
+from regdata.annotated.outlined import AnnotatedNuclei
 from regdata.cells.positions import centroids
 from regdata.eval.metrics.classes import ClassMap
 from regdata.eval.metrics.image_score import FoundNuclei, score_image
@@ -19,9 +19,8 @@ def squares(*corners: tuple[int, int]) -> np.ndarray:
 
 def annotated(instances: np.ndarray, kinds: list[int] | None = None) -> AnnotatedNuclei:
     rgb = np.zeros((*instances.shape, 3), np.uint8)
-    return AnnotatedNuclei(
-        "x", rgb, instances, None if kinds is None else np.array(kinds, np.int64)
-    )
+    types = None if kinds is None else np.array([0, *kinds], np.uint8)[instances]
+    return AnnotatedNuclei("x", rgb, instances, types)
 
 
 def found(instances: np.ndarray, kinds: list[int]) -> FoundNuclei:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from regdata.annotated.instance_sets import AnnotatedNuclei
+from regdata.annotated.outlined import AnnotatedNuclei
 from regdata.cells.positions import centroids
 from regdata.eval.metrics.robustness import (
     Perturbation,
@@ -68,7 +68,7 @@ def test_turned_nuclei_stay_on_their_pixels(turns: int) -> None:
     instances[4:9, 30:33], instances[20:22, 3:9] = 1, 2
     rgb[instances == 1], rgb[instances == 2] = (1, 2, 3), (4, 5, 6)
     turned = Perturbation("t", turns=turns).apply(
-        AnnotatedNuclei("a", rgb, instances, np.array([2, 1]))
+        AnnotatedNuclei("a", rgb, instances, np.array([0, 2, 1], np.uint8)[instances])
     )
     assert set(map(tuple, turned.rgb[turned.instances == 1])) == {(1, 2, 3)}
     assert set(map(tuple, turned.rgb[turned.instances == 2])) == {(4, 5, 6)}

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from regdata.annotated.sources import Annotated, Images, SourceConfig
+from regdata.annotated.outlined import AnnotatedNuclei
+from regdata.annotated.sources import Images, SourceConfig
 from regdata.cellvit.networks.config import CellViTConfig
 from regdata.errors import RegdataError
 from regdata.train.segmentation.augment import AugmentConfig
@@ -19,11 +20,11 @@ SOURCES = (
 )
 
 
-def image(name: str, types: bool, tissue: int | None = None, value: int = 51) -> Annotated:
+def image(name: str, types: bool, tissue: int | None = None, value: int = 51) -> AnnotatedNuclei:
     instances = np.zeros((64, 64), np.int32)
     instances[8:24, 8:32] = 1
     kinds = (instances * 2).astype(np.uint8) if types else None
-    return Annotated(name, np.full((64, 64, 3), value, np.uint8), instances, kinds, tissue)
+    return AnnotatedNuclei(name, np.full((64, 64, 3), value, np.uint8), instances, kinds, tissue)
 
 
 def pools() -> tuple[Images, Images]:

@@ -14,7 +14,8 @@ import pytest
 import torch
 from networks import TINY
 
-from regdata.annotated.sources import Annotated, SourceConfig
+from regdata.annotated.outlined import AnnotatedNuclei
+from regdata.annotated.sources import SourceConfig
 from regdata.cellvit.networks.checkpoint import load_checkpoint
 from regdata.cellvit.networks.network import CellViT
 from regdata.errors import RegdataError
@@ -124,7 +125,7 @@ def losses(folder: Path) -> list[list[str]]:
 def test_held_out_images_are_scored_and_written(data: Path) -> None:
     asked: list[tuple[list[str], bool]] = []
 
-    def check(network: CellViT, images: Sequence[Annotated]) -> Mapping[str, float]:
+    def check(network: CellViT, images: Sequence[AnnotatedNuclei]) -> Mapping[str, float]:
         asked.append(([image.name for image in images], network.training))
         return {"dice": 0.5}
 

@@ -4,11 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-from regdata.annotated.instance_sets import centres, find_annotated, load_nuclei
+from regdata.annotated.maps import centres
+from regdata.annotated.outlined import AnnotatedNuclei, find_annotated
 from regdata.errors import RegdataError
 
 IDS = np.array([[0, 7, 7], [0, 7, 3], [0, 0, 3]])
 TYPES = np.array([[0, 2, 2], [0, 1, 0], [4, 0, 0]])
+
+
+def load_nuclei(path: Path) -> AnnotatedNuclei:
+    (image,) = find_annotated(path.parents[1])
+    return image.read()
 
 
 def write(folder: Path, **arrays: np.ndarray) -> Path:
@@ -53,10 +59,13 @@ def test_centres_count_from_the_corner() -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": IDS}, "expected an array inst_map"),
+        ({"x": IDS}, r"expected the arrays inst_map in .*, found x"),
         ({"inst_map": IDS[:2]}, r"inst_map in .* is \(2, 3\), its image \(3, 3\)"),
-        ({"inst_map": -IDS}, "expected numbers from 0 on in inst_map"),
-        ({"inst_map": IDS, "type_map": TYPES.astype(str)}, "expected numbers .* in type_map"),
+        ({"inst_map": -IDS}, "expected whole numbers from 0 on in inst_map .* found -7"),
+        (
+            {"inst_map": IDS, "type_map": TYPES.astype(str)},
+            "expected .* 0 to 255 in type_map .* found <U",
+        ),
         ({"inst_map": IDS.astype(object)}, "cannot be read"),
     ],
 )
@@ -75,15 +84,15 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(RegdataError, match="cannot be read"):
         load_nuclei(path)
     labels.unlink()
-    with pytest.raises(RegdataError, match=r"has no labels; expected .*a\.npz"):
+    with pytest.raises(RegdataError, match=r"1 images without NAME\.npz, the first is a"):
         load_nuclei(path)
-    path.write_bytes(b"nothing")
-    with pytest.raises(RegdataError, match="cannot be read as one"):
+    write(tmp_path, inst_map=IDS).write_bytes(b"nothing")
+    with pytest.raises(RegdataError, match="is not an image that can be read"):
         load_nuclei(path)
 
 
 def test_folders(tmp_path: Path) -> None:
-    with pytest.raises(RegdataError, match="expected a folder with images/"):
+    with pytest.raises(RegdataError, match=r"expected images/ and labels/.*npz in"):
         find_annotated(tmp_path)
     path = write(tmp_path, inst_map=IDS)
-    assert find_annotated(tmp_path) == [path]
+    assert [image.path for image in find_annotated(tmp_path)] == [path]

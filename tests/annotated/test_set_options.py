@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regdata.annotated.choose import SetOptions, load_set, parse_mapping
+from regdata.annotated.registry import SetOptions, load_set, parse_mapping
 from regdata.errors import RegdataError
 from regdata.eval.metrics.label_truth import agreement
 
