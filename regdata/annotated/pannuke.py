@@ -65,31 +65,32 @@ class Fold:
 
     def layers(self, k: int) -> "Layers":
         """Nuclei of image k; see `split_layers`."""
-        masks = open_array(self.masks)[k, ..., : len(CLASSES)]
-        check_numbers(masks, f"image {k}", self.masks)
-        return split_layers(masks)
+        return split_layers(open_array(self.masks)[k], self.masks)
 
     def outlines(self, k: int) -> NDArray[np.int32]:
         """(H, W) of image k: nuclei in the order of their points, later layers on top."""
         return self.layers(k)[0]
 
 
-Layers = tuple[NDArray[np.int32], NDArray[np.int64], list[NDArray[np.int32]]]
+Layer = tuple[NDArray[np.bool_], NDArray[np.int32]]
+Layers = tuple[NDArray[np.int32], NDArray[np.int64], list[Layer]]
 
 
-def split_layers(masks: NDArray[Any]) -> Layers:
+def split_layers(masks: NDArray[Any], source: Path = Path()) -> Layers:
     """Nuclei of the layers of all classes, numbered on from layer to layer.
 
     Parameters
     ----------
     masks
         (H, W, 5 or more): ids per class, 0 = background; channels from 5 on are ignored.
+    source
+        Their file, for messages.
 
     Returns
     -------
     tuple
         (H, W) int32 outlines, later layers on top, as in CellViT; (N,) index of the class; and of
-        each layer (H, W) int32, its own nuclei from 1 on.
+        each layer the pixels inside, (H, W), and the number of the nucleus there, from 1 on.
 
     Examples
     --------
@@ -100,17 +101,26 @@ def split_layers(masks: NDArray[Any]) -> Layers:
     ([[1, 2, 2]], [0, 4])
     """
     outlines = np.zeros(masks.shape[:2], np.int32)
-    layers, counts, count = [], [], 0
+    layers: list[Layer] = []
+    counts, count = [], 0
     for channel in range(len(CLASSES)):
-        layer = np.zeros(masks.shape[:2], np.int32)
-        inside = masks[..., channel] > 0
-        ids, numbers = np.unique(masks[..., channel][inside], return_inverse=True)
-        layer[inside] = numbers + 1
-        outlines[inside] = numbers + 1 + count
-        layers.append(layer)
+        layer = masks[..., channel]
+        inside = layer != 0
+        ids, numbers = np.unique(layer[inside], return_inverse=True)
+        check_numbers(ids, "the masks", source)
+        numbers = numbers.astype(np.int32) + 1
+        outlines[inside] = numbers + count
+        layers.append((inside, numbers))
         counts.append(len(ids))
         count += len(ids)
     return outlines, np.repeat(np.arange(len(CLASSES)), counts), layers
+
+
+def _centres(layer: Layer) -> NDArray[np.float64]:
+    inside, numbers = layer
+    nuclei = np.zeros(inside.shape, np.int32)
+    nuclei[inside] = numbers
+    return centres(nuclei)
 
 
 def load_pannuke(directory: Path, split: str | None = None) -> AnnotatedSet:
@@ -189,7 +199,7 @@ def _annotated(fold: Fold) -> list[AnnotatedImage]:
         images.append(
             AnnotatedImage(
                 fold.images,
-                np.concatenate([centres(layer) for layer in layers]),
+                np.concatenate([_centres(layer) for layer in layers]),
                 labels,
                 key,
                 split=fold.split,

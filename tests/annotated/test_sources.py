@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from regdata.annotated.outlined import AnnotatedNuclei
-from regdata.annotated.pannuke import TISSUES, split_layers
+from regdata.annotated.pannuke import TISSUES, load_pannuke, split_layers
 from regdata.annotated.sources import Images, SourceConfig, load_images, split_held_out
 from regdata.errors import RegdataError
 
@@ -88,7 +88,7 @@ def test_layers_of_pannuke_by_hand() -> None:
     outlines, labels, layers = split_layers(masks)
     assert outlines.tolist() == [[1, 3, 3, 4, 0]]
     assert labels.tolist() == [0, 0, 2, 4]
-    assert layers[0].tolist() == [[1, 1, 2, 0, 0]]
+    assert layers[0][1].tolist() == [1, 1, 2]
 
 
 def test_pannuke_cuts_images_of_all_folds(tmp_path: Path) -> None:
@@ -187,3 +187,15 @@ def test_folds_that_do_not_fit(tmp_path: Path) -> None:
     write_fold(tmp_path / "b" / "fold1", ["Skin"])
     write_fold(fold, ["Skin"])
     fails("the folds below .* are fold1, fold1")
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5, np.nan])
+def test_masks_of_other_than_ids_are_refused(wrong: float, tmp_path: Path) -> None:
+    layers = write_fold(tmp_path / "fold1", ["Skin"])
+    layers[0, 0, 4, 2] = wrong
+    np.save(tmp_path / "fold1" / "masks.npy", layers)
+    images = load_images(SourceConfig(path=tmp_path, layout="pannuke"))
+    with pytest.raises(RegdataError, match=f"expected whole numbers .* found {wrong}"):
+        images[0]
+    with pytest.raises(RegdataError, match=f"expected whole numbers .* found {wrong}"):
+        load_pannuke(tmp_path)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from slide_files import noise, picture
 
-from regdata.slides.open import open_slide
+from regdata.slides.open import open_slide, picture_size
 
 RGB = ("red", "green", "blue")
 
