@@ -5,11 +5,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from regdata.annotated.outlined import OutlinedImage, find_annotated
 from regdata.cells.positions import centroids
 
 
@@ -20,7 +19,7 @@ class Annotated:
     path: Path
     rgb: NDArray[np.uint8]
     instances: NDArray[np.int32]
-    kinds: NDArray[np.uint8]
+    kinds: NDArray[np.int64]
     xy: NDArray[np.float64]
 
 
@@ -34,18 +33,11 @@ def data_folder() -> Path:
 
 def load_annotated(folder: Path) -> list[Annotated]:
     """All images below `folder/images` with `folder/labels/*.npz`."""
-    return [load_one(path) for path in sorted((folder / "images").glob("*.*"))]
+    return [load_one(image) for image in find_annotated(folder)]
 
 
-def load_one(path: Path) -> Annotated:
+def load_one(image: OutlinedImage) -> Annotated:
     """One image, its nuclei numbered 1..N."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    with np.load(path.parents[1] / "labels" / f"{path.stem}.npz") as labels:
-        ids, flat = np.unique(labels["inst_map"], return_inverse=True)
-        instances = flat.reshape(labels["inst_map"].shape).astype(np.int32)
-        if ids[0] != 0:
-            instances += 1
-        kind_map = labels["type_map"] if "type_map" in labels else np.zeros(instances.shape, int)
-    index = np.arange(1, instances.max() + 1)
-    kinds = ndimage.maximum(kind_map, instances, index).astype(np.uint8)
-    return Annotated(path, pixels[..., ::-1].copy(), instances, kinds, centroids(instances))
+    nuclei = image.read()
+    kinds = np.zeros(len(nuclei), np.int64) if nuclei.kinds is None else nuclei.kinds
+    return Annotated(image.path, nuclei.rgb, nuclei.instances, kinds, centroids(nuclei.instances))

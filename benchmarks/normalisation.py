@@ -22,6 +22,7 @@ from data import Annotated, data_folder, load_one
 from numpy.typing import NDArray
 from tiny import parsed
 
+from regdata.annotated.outlined import find_annotated
 from regdata.cellvit.maps.maps import Maps, Normalise, PostprocessSettings, step_response
 from regdata.cellvit.maps.postprocess import find_cells
 from regdata.cellvit.networks.weights import Model, load_model
@@ -109,11 +110,11 @@ def main() -> None:
     arguments = parsed(parser, every=2)
     model = load_model(arguments.model)
     mpp, plain = model.config.mpp, PostprocessSettings()
-    paths = sorted((data_folder() / arguments.folder / "images").glob("*.*"))[:: arguments.every]
+    images = find_annotated(data_folder() / arguments.folder)[:: arguments.every]
     extremes = []
     scores: dict[str, list[list[float]]] = {mode: [] for mode in MODES}
     ious: dict[str, list[NDArray[np.float64]]] = {mode + how: [] for mode in MODES for how in HOW}
-    for image in map(load_one, paths):
+    for image in map(load_one, images):
         maps = predict(model, image.rgb)
         tilings = zip(HOW, (seen_alone(model, image.rgb), cut_out(maps)), strict=True)
         extremes.append(limits(maps, plain.sobel))
@@ -123,7 +124,7 @@ def main() -> None:
             scores[mode].append(score(image, maps, mpp, replace(plain, normalise=mode)))
     spread = np.concatenate(extremes)
     low, high = spread.mean(0)
-    print(f"{arguments.folder}: {len(paths)} images, model {model.sha256[:12]}; limits")
+    print(f"{arguments.folder}: {len(images)} images, model {model.sha256[:12]}; limits")
     print(f"{low:.2f} (sd {spread[:, 0].std():.2f}) to {high:.2f} (sd {spread[:, 1].std():.2f})\n")
     print("| normalise | tiles | bPQ | detection F1 | nuclei in two tiles | differ | lost |")
     print("|---|---|---|---|---|---|---|")

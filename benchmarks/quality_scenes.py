@@ -10,6 +10,7 @@ from known_warp import CASES, field, render, slide_of
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from regdata.annotated.outlined import find_annotated
 from regdata.registration.quality.assessment import assess
 from regdata.registration.quality.correction import second_look
 from regdata.registration.quality.measure import Grid, Measures, measure
@@ -122,7 +123,7 @@ def drawn(seed: int, hard: bool) -> Scene:
 
 def annotated(folder: str, index: int, seed: int) -> Scene:
     """An annotated image of the data folder."""
-    image = load_one(sorted((data_folder() / folder / "images").glob("*.*"))[3 * index])
+    image = load_one(find_annotated(data_folder() / folder)[3 * index])
     hard = index % 2 == 1
     name = "CoNSeP, hard" if hard else "CoNSeP"
     return restained(name, image.rgb, image.instances, hard, seed)

@@ -20,7 +20,8 @@ from anndata.io import write_elem
 from data import Annotated, data_folder, load_annotated
 from tiny import parsed
 
-from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
+from regdata.annotated.points import NamedPoints, to_set
+from regdata.annotated.sets import AnnotatedSet
 from regdata.cells.dataset import read_dataset
 from regdata.cells.match_radius import MATCH_RADIUS_UM
 from regdata.chain.options import BuildOptions

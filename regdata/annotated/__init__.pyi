@@ -1,11 +1,9 @@
 from .geojson import load_geojson
-from .maps import centres
 from .outlined import AnnotatedNuclei, OutlinedImage, find_annotated
 from .registry import SetOptions, load_set, parse_mapping, parse_set
 from .segpath import SegPathImage, find_pairs, read_splits
-from .sets import AnnotatedImage, AnnotatedSet, Box
+from .sets import AnnotatedImage, AnnotatedSet, Box, leak_warning, leaking_slides
 from .sources import Images, SourceConfig, load_images, split_held_out
-from .split import leak_warning, leaking_slides
 
 __all__ = [
     "AnnotatedImage",
@@ -17,7 +15,6 @@ __all__ = [
     "SegPathImage",
     "SetOptions",
     "SourceConfig",
-    "centres",
     "find_annotated",
     "find_pairs",
     "leak_warning",

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.annotated.files import child, folder, list_files, wrong_folder
-from regdata.annotated.maps import centres
-from regdata.annotated.polygons import Ring, centroid_of, draw
+from regdata.annotated.maps import Ring, centroid_of, draw
 from regdata.annotated.read_files import read_json
-from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet
-from regdata.annotated.split import finish
+from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet, finish
+from regdata.cells import centroids
 from regdata.errors import RegdataError
 
 _MPP = 0.25
@@ -96,10 +95,10 @@ def _image(
     size = (int(about["height"]), int(about["width"]))
     outlined = bool(shapes) and all(shapes)
     return AnnotatedImage(
-        path,
-        np.array(points, np.float64).reshape(-1, 2),
-        np.array(labels, np.int64),
-        path.stem,
+        path=path,
+        points_xy=np.array(points, np.float64).reshape(-1, 2),
+        labels=np.array(labels, np.int64),
+        slide=path.stem,
         outlines=partial(_outlines, shapes, size) if outlined else None,
     )
 
@@ -107,7 +106,7 @@ def _image(
 def _point(entry: dict[str, Any]) -> tuple[float, float]:
     shape = entry.get("segmentation")
     if isinstance(shape, dict):
-        (point,) = centres(decode_runs(shape).astype(np.int32))
+        (point,) = centroids(decode_runs(shape).astype(np.int32))
         return float(point[0]), float(point[1])
     if shape:
         return centroid_of(_rings(shape))

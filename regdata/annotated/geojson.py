@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from regdata.annotated.files import child, contents, entries, list_images
-from regdata.annotated.polygons import centroid
-from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
-from regdata.annotated.split import finish
+from regdata.annotated.maps import centroid
+from regdata.annotated.points import NamedPoints, to_set
+from regdata.annotated.sets import AnnotatedSet, finish
 from regdata.cells import read_features
 from regdata.errors import RegdataError
 

@@ -15,11 +15,11 @@ from regdata.annotated.files import (
     parts_with,
     wrong_folder,
 )
-from regdata.annotated.maps import centres, check_numbers, majority, numbered
+from regdata.annotated.maps import check_numbers, majority, numbered
 from regdata.annotated.outlined import OutlinedImage, find_parts
 from regdata.annotated.read_files import cut_rgb, open_array, read_json, read_mat, read_table
-from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet
-from regdata.annotated.split import finish
+from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet, finish
+from regdata.cells import centroids
 from regdata.errors import RegdataError
 
 CONSEP = ("miscellaneous", "inflammatory", "epithelial", "spindle-shaped")
@@ -65,7 +65,7 @@ def load_npz(
         typed[types is not None] = image.labels
         kinds = np.ones(instances.max(initial=0), np.int64)
         kinds = kinds if types is None else majority(instances, types)
-        images.append(image.with_points(centres(instances), kinds - 1, part))
+        images.append(image.with_points(centroids(instances), kinds - 1, part))
     if len(typed) > 1:
         raise RegdataError(
             f"expected a type_map in all files or none, {typed[True]} has one, not {typed[False]}"
@@ -103,7 +103,7 @@ def load_consep(directory: Path, merge: bool = True, split: str | None = None) -
     for part, image in find_parts(directory, split, ".mat", len(CONSEP_ALL), typed=True):
         instances, kinds = image.classed()
         labels = CONSEP_MERGED.astype(np.int64)[kinds] if merge else kinds
-        images.append(image.with_points(centres(instances), labels - 1, part))
+        images.append(image.with_points(centroids(instances), labels - 1, part))
     return finish(images, CONSEP if merge else CONSEP_ALL, _MPP, directory, split)
 
 
@@ -139,7 +139,7 @@ def load_lizard(directory: Path, split: str | None = None) -> AnnotatedSet:
         image = OutlinedImage(path, table)
         instances = image.outlines()
         kinds = _lizard(table)
-        images.append(image.with_points(centres(instances), kinds - 1, splits[path.stem]))
+        images.append(image.with_points(centroids(instances), kinds - 1, splits[path.stem]))
     return finish(images, LIZARD, _MPP_LIZARD, directory, split)
 
 
@@ -195,10 +195,10 @@ def _conic_image(files: Sequence[Path], index: int, name: str) -> AnnotatedImage
     labels = majority(instances, types) - 1
     source = name.rpartition("-")[0] or name
     return AnnotatedImage(
-        files[0],
-        centres(instances),
-        labels,
-        source,
+        path=files[0],
+        points_xy=centroids(instances),
+        labels=labels,
+        slide=source,
         key=name,
         pixels=partial(cut_rgb, files[0], index),
         outlines=partial(_cut_outlines, files[1], index),

@@ -1,16 +1,21 @@
-"""Maps of nuclei and of classes: read from their files, checked against the image, and counted."""
+"""Outlines of nuclei: maps read from files, checked and counted, and polygons drawn as maps."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.draw import polygon
 
 from regdata.annotated.read_files import read_dict, read_mat, read_npz
 from regdata.errors import RegdataError
 
 Maps = tuple[NDArray[np.int32], NDArray[np.uint8] | None]
 """Nuclei 1..N, (H, W), 0 = background; and perhaps types, (H, W), 0 = none."""
+
+Ring = NDArray[np.float64]
+"""Vertices (N, 2) of a polygon, pixels, corner origin; closed or open."""
 
 _READERS = {".npz": read_npz, ".mat": read_mat, ".npy": read_dict}
 _LARGEST_TYPE = np.iinfo(np.uint8).max
@@ -102,11 +107,50 @@ def majority(instances: NDArray[np.int32], types: NDArray[Any]) -> NDArray[np.in
     return np.asarray(votes.argmax(axis=1), np.int64)
 
 
-def centres(instances: NDArray[np.int32]) -> NDArray[np.float64]:
-    """(N, 2) centroids of nuclei 1..N, pixels, (x, y), corner origin."""
-    ys, xs = np.nonzero(instances)
-    ids = instances[ys, xs]
-    size = int(instances.max(initial=0)) + 1
-    area = np.bincount(ids, minlength=size)[1:]
-    sums = [np.bincount(ids, axis, minlength=size)[1:] for axis in (xs, ys)]
-    return np.stack(sums, axis=1) / np.maximum(area, 1)[:, None] + 0.5
+def centroid(ring: Ring) -> tuple[float, tuple[float, float]]:
+    """(area, (x, y)) of a closed or open ring (N, 2); the mean point where the area is 0.
+
+    Examples
+    --------
+    >>> centroid(np.array([[0.0, 0], [4, 0], [4, 2], [0, 2]]))
+    (8.0, (2.0, 1.0))
+    """
+    origin = ring.mean(axis=0)
+    x, y = (ring - origin).T  # near the origin, or the products lose their last digits
+    cross = x * np.roll(y, -1) - np.roll(x, -1) * y
+    area = cross.sum() / 2
+    if abs(area) < 1e-9:
+        return 0.0, (float(origin[0]), float(origin[1]))
+    cx = ((x + np.roll(x, -1)) * cross).sum() / (6 * area) + origin[0]
+    cy = ((y + np.roll(y, -1)) * cross).sum() / (6 * area) + origin[1]
+    return abs(float(area)), (float(cx), float(cy))
+
+
+def centroid_of(rings: Sequence[Ring]) -> tuple[float, float]:
+    """(x, y) of a nucleus in several parts, weighted by their areas."""
+    parts = [centroid(ring) for ring in rings]
+    weights = np.array([area for area, _ in parts])
+    points = np.array([xy for _, xy in parts])
+    x, y = np.average(points, axis=0, weights=weights) if weights.any() else points.mean(axis=0)
+    return float(x), float(y)
+
+
+def draw(nuclei: Sequence[Sequence[Ring]], size: tuple[int, int]) -> NDArray[np.int32]:
+    """Outlines of nuclei: k + 1 in the pixels whose centres nucleus k holds.
+
+    Large ones are drawn first, so that a small nucleus in a large one does not vanish.
+
+    Parameters
+    ----------
+    nuclei
+        Rings (N, 2) in pixels, corner origin, one or more of each nucleus.
+    size
+        (H, W).
+    """
+    out = np.zeros(size, np.int32)
+    area = [sum(centroid(ring)[0] for ring in rings) for rings in nuclei]
+    for k in np.argsort(-np.array(area), kind="stable"):
+        for ring in nuclei[k]:
+            rows, cols = polygon(ring[:, 1] - 0.5, ring[:, 0] - 0.5, size)  # type: ignore[no-untyped-call]
+            out[rows, cols] = k + 1
+    return out

@@ -8,8 +8,7 @@ import numpy as np
 
 from regdata.annotated.files import child, folder, list_files, wrong_folder
 from regdata.annotated.read_files import read_json, read_table
-from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
-from regdata.annotated.split import finish
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, finish
 from regdata.errors import RegdataError
 
 _CLASSES = ("mitotic figure", "not mitotic figure")
@@ -106,10 +105,10 @@ def _image(
     except ValueError as error:
         raise RegdataError(f"expected mm per pixel of {path.name} in mm_x, found {text}") from error
     return AnnotatedImage(
-        path,
-        (corners[:, :2] + corners[:, 2:]) / 2,
-        np.array([kind for _, kind in boxes], np.int64),
-        path.stem,
+        path=path,
+        points_xy=(corners[:, :2] + corners[:, 2:]) / 2,
+        labels=np.array([kind for _, kind in boxes], np.int64),
+        slide=path.stem,
         split=(row.get("Dataset") or "").strip(),
         tissue=tissue or (row.get("Tumor") or "").strip(),
         mpp=mpp,

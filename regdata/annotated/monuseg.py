@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.annotated.files import IMAGE_SUFFIXES, below, pair_files, wrong_folder
-from regdata.annotated.polygons import Ring, centroid, draw
-from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, patient_of
-from regdata.annotated.split import finish
+from regdata.annotated.maps import Ring, centroid, draw
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, finish, patient_of
 from regdata.errors import RegdataError
 from regdata.slides import picture_size
 
@@ -81,10 +80,10 @@ def _read_regions(path: Path) -> list[Ring]:
 def _image(path: Path, table: Path, split: str) -> AnnotatedImage:
     points = [centroid(ring)[1] for ring in _read_regions(table)]
     return AnnotatedImage(
-        path,
-        np.array(points, np.float64).reshape(-1, 2),
-        np.zeros(len(points), np.int64),
-        path.stem,
+        path=path,
+        points_xy=np.array(points, np.float64).reshape(-1, 2),
+        labels=np.zeros(len(points), np.int64),
+        slide=path.stem,
         split=split,
         patient=patient_of(path.stem),
         outlines=partial(_outlines, path, table),

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from regdata.annotated.files import child, contents, folder, list_images
-from regdata.annotated.points import load_points, read_rows
-from regdata.annotated.sets import AnnotatedSet, Box, NamedPoints, slide_of, to_set
-from regdata.annotated.split import finish
+from regdata.annotated.points import NamedPoints, load_points, to_set
+from regdata.annotated.read_files import read_rows
+from regdata.annotated.sets import AnnotatedSet, Box, finish, slide_of
 from regdata.annotated.views import crop_to_field, drop_unnamed, resample
 from regdata.errors import RegdataError
 

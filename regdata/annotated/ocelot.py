@@ -7,8 +7,7 @@ import numpy as np
 
 from regdata.annotated.files import child, entries, pair_folders, wrong_folder
 from regdata.annotated.read_files import read_json, read_xyc
-from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, patient_of
-from regdata.annotated.split import finish
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, finish, patient_of
 from regdata.errors import RegdataError
 
 _CLASSES = ("BC", "TC")
@@ -67,10 +66,10 @@ def _image(path: Path, table: Path, about: Any, metadata: Path, split: str) -> A
     if not kinds.all():
         raise RegdataError(f"expected classes 1 and 2 in {table}, found 0")
     return AnnotatedImage(
-        path,
-        xy + 0.5,
-        (kinds - 1).astype(np.int64),
-        slide,
+        path=path,
+        points_xy=xy + 0.5,
+        labels=(kinds - 1).astype(np.int64),
+        slide=slide,
         split=split,
         patient=patient_of(slide),
         tissue=tissue,

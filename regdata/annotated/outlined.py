@@ -107,7 +107,13 @@ class OutlinedImage:
         slide = slide_of(self.name)
         patient = patient_of(slide)
         return AnnotatedImage(
-            self.path, xy, labels, slide, split=split, patient=patient, outlines=self.outlines
+            path=self.path,
+            points_xy=xy,
+            labels=labels,
+            slide=slide,
+            split=split,
+            patient=patient,
+            outlines=self.outlines,
         )
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.annotated.files import folder, wrong_folder
-from regdata.annotated.maps import centres, check_numbers, numbered
+from regdata.annotated.maps import check_numbers, numbered
 from regdata.annotated.outlined import AnnotatedNuclei, OutlinedImage, find_annotated
 from regdata.annotated.read_files import cut_rgb, open_array, read_table
-from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
-from regdata.annotated.split import finish
+from regdata.annotated.sets import AnnotatedImage, AnnotatedSet, finish
+from regdata.cells import centroids
 from regdata.errors import RegdataError
 
 CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
@@ -106,9 +106,9 @@ def split_layers(masks: NDArray[Any], source: Path = Path()) -> Layers:
     for channel in range(len(CLASSES)):
         layer = masks[..., channel]
         inside = layer != 0
-        ids, numbers = np.unique(layer[inside], return_inverse=True)
+        ids, places = np.unique(layer[inside], return_inverse=True)
         check_numbers(ids, "the masks", source)
-        numbers = numbers.astype(np.int32) + 1
+        numbers = places.astype(np.int32) + np.int32(1)
         outlines[inside] = numbers + count
         layers.append((inside, numbers))
         counts.append(len(ids))
@@ -120,7 +120,7 @@ def _centres(layer: Layer) -> NDArray[np.float64]:
     inside, numbers = layer
     nuclei = np.zeros(inside.shape, np.int32)
     nuclei[inside] = numbers
-    return centres(nuclei)
+    return centroids(nuclei)
 
 
 def load_pannuke(directory: Path, split: str | None = None) -> AnnotatedSet:
@@ -198,10 +198,10 @@ def _annotated(fold: Fold) -> list[AnnotatedImage]:
         key = f"{fold.split}_{k:05d}"
         images.append(
             AnnotatedImage(
-                fold.images,
-                np.concatenate([_centres(layer) for layer in layers]),
-                labels,
-                key,
+                path=fold.images,
+                points_xy=np.concatenate([_centres(layer) for layer in layers]),
+                labels=labels,
+                slide=key,
                 split=fold.split,
                 tissue=tissue,
                 key=key,
@@ -258,5 +258,5 @@ def _cellvit_image(image: OutlinedImage, fold: Path, tissues: dict[str, str]) ->
             f"expected {image.path.name} in {fold / 'types.csv'}, but it is not there"
         )
     instances, kinds = image.classed()
-    found = image.with_points(centres(instances), kinds - 1, fold.name.lower())
+    found = image.with_points(centroids(instances), kinds - 1, fold.name.lower())
     return replace(found, tissue=tissues[image.name])

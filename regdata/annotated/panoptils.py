@@ -21,11 +21,10 @@ from regdata.annotated.files import (
     parts_with,
     wrong_folder,
 )
-from regdata.annotated.maps import centres
 from regdata.annotated.read_files import read_table, read_xyc
-from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet, patient_of
-from regdata.annotated.split import finish
+from regdata.annotated.sets import UNNAMED, AnnotatedImage, AnnotatedSet, finish, patient_of
 from regdata.annotated.views import drop_unnamed
+from regdata.cells import centroids
 from regdata.errors import RegdataError
 
 Level = Literal["raw", "super"]
@@ -108,13 +107,19 @@ def _image(path: Path, table: Path, level: Level, split: str) -> AnnotatedImage:
         xy, codes = _read_boxes(table)
     else:
         instances, codes = _read_mask(table)
-        xy, outlines = centres(instances), partial(_mask_outlines, table)
+        xy, outlines = centroids(instances), partial(_mask_outlines, table)
     labels = np.where(codes == _AMBIGUOUS, UNNAMED, codes - 1)
     if level == "super":
         labels = np.where(labels < 0, labels, _OF_RAW[labels])
     slide = _slide(path.stem)
     return AnnotatedImage(
-        path, xy, labels, slide, split=split, patient=patient_of(slide), outlines=outlines
+        path=path,
+        points_xy=xy,
+        labels=labels,
+        slide=slide,
+        split=split,
+        patient=patient_of(slide),
+        outlines=outlines,
     )
 
 
@@ -173,7 +178,14 @@ def _load_cellvit(directory: Path, level: Level, split: str | None) -> Annotated
             slide = _slide(path.stem)
             patient = patient_of(slide)
             images.append(
-                AnnotatedImage(path, xy, _OF_CELLVIT[kinds], slide, split=part, patient=patient)
+                AnnotatedImage(
+                    path=path,
+                    points_xy=xy,
+                    labels=_OF_CELLVIT[kinds],
+                    slide=slide,
+                    split=part,
+                    patient=patient,
+                )
             )
     return finish(images, SUPER, 0.25, directory, split)
 

@@ -1,12 +1,12 @@
-"""Points in CSV files: the folder layout of CellViT++ and files with a header."""
+"""Points with named classes as a set, and those of CSV files: CellViT++ folders, and headers."""
 
-import csv
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regdata.annotated.files import (
     contents,
@@ -15,14 +15,62 @@ from regdata.annotated.files import (
     pair_folders,
     parts_with,
 )
-from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
-from regdata.annotated.split import finish
+from regdata.annotated.read_files import read_rows
+from regdata.annotated.sets import (
+    UNNAMED,
+    AnnotatedImage,
+    AnnotatedSet,
+    Box,
+    finish,
+    patient_of,
+    slide_of,
+)
 from regdata.errors import RegdataError
 
 _LABEL_MAPS = ("label_map.yaml", "label_map.yml")
 _LABEL_LINE = re.compile(
     r"""^\s*["']?(\d+)["']?\s*:\s*(?:"([^"]+)"|'([^']+)'|([^#]+?))\s*(#.*)?$"""
 )
+
+
+@dataclass(frozen=True)
+class NamedPoints:
+    """One image as read: a class name per point, None for a nucleus without a class."""
+
+    path: Path
+    xy: NDArray[np.float64]
+    names: Sequence[str | None]
+    field: Box | None = None
+
+
+def to_set(images: Sequence[NamedPoints], mpp: float, classes: Sequence[str] = ()) -> AnnotatedSet:
+    """Give each class a number: the named ones first, then whatever else occurs, by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = NamedPoints(Path("a.png"), np.zeros((2, 2)), ["tumour", None])
+    >>> to_set([points], 0.25).images[0].labels.tolist()
+    [0, -1]
+    """
+    seen = {name for image in images for name in image.names if name is not None}
+    names = (*classes, *sorted(seen - set(classes)))
+    index: dict[str | None, int] = {name: i for i, name in enumerate(names)} | {None: UNNAMED}
+    return AnnotatedSet(tuple(_numbered(image, index) for image in images), names, mpp)
+
+
+def _numbered(image: NamedPoints, index: dict[str | None, int]) -> AnnotatedImage:
+    labels = np.array([index[name] for name in image.names], np.int64)
+    xy = np.asarray(image.xy, np.float64).reshape(-1, 2)
+    slide = slide_of(image.path.stem)
+    return AnnotatedImage(
+        path=image.path,
+        points_xy=xy,
+        labels=labels,
+        slide=slide,
+        field=image.field,
+        patient=patient_of(slide),
+    )
 
 
 def load_points(
@@ -130,15 +178,6 @@ def _read_points(
         xy[i] = float(row[x]), float(row[y])
         names.append(_name(row[label].strip(), label_map, table))
     return NamedPoints(image, xy, names)
-
-
-def read_rows(table: Path) -> list[list[str]]:
-    """All lines of a csv that are not empty."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            return [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except UnicodeDecodeError as error:
-        raise RegdataError(f"expected a text file, but {table} is none") from error
 
 
 def _columns(header: Sequence[str], table: Path, column: str | None) -> tuple[int, int, int]:

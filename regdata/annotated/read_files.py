@@ -48,6 +48,15 @@ def read_table(path: Path, needed: Sequence[str], delimiter: str = ",") -> list[
     return rows
 
 
+def read_rows(table: Path) -> list[list[str]]:
+    """All lines of a csv that are not empty."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            return [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    except UnicodeDecodeError as error:
+        raise RegdataError(f"expected a text file, but {table} is none") from error
+
+
 def read_xyc(path: Path, classes: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Points (N, 2) and class numbers (N,) of a CSV x,y,class without a header; may be empty.
 

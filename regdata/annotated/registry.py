@@ -105,7 +105,7 @@ def describe_sets() -> str:
     return "\n".join(f"{name:{width}}  {loader.help}" for name, loader in LOADERS.items())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SetOptions:
     """Where annotated nuclei lie: images with points, images with GeoJSON, or a published set.
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
-from regdata.annotated.split import NO_SPLIT, finish
+from regdata.annotated.sets import NO_SPLIT, AnnotatedImage, AnnotatedSet, finish
 from regdata.errors import RegdataError
 
 _NAME = re.compile(r"(.+)_([^_]+)_([^_]+)_(\d+)_(\d+)_(HE|mask)\.png", re.IGNORECASE)
@@ -189,7 +188,7 @@ def load_segpath(
     """Read the images of one antigen with slide and split; none has a nucleus.
 
     SegPath marks stained pixels, not nuclei, so there is nothing here to score cells against:
-    the set serves to look at splits (`regdata.annotated.split.leaks`). `regdata build --segpath`
+    the set serves to look at splits (`regdata.annotated.sets.leaks`). `regdata build --segpath`
     finds the nuclei and labels them by the masks.
 
     Parameters
@@ -204,10 +203,10 @@ def load_segpath(
     names = splits[1] if splits else [NO_SPLIT] * len(pairs)
     images = [
         AnnotatedImage(
-            pair.he,
-            np.zeros((0, 2)),
-            np.zeros(0, np.int64),
-            pair.part.slide,
+            path=pair.he,
+            points_xy=np.zeros((0, 2)),
+            labels=np.zeros(0, np.int64),
+            slide=pair.part.slide,
             split="" if name == NO_SPLIT else name,
         )
         for pair, name in zip(pairs, names, strict=True)

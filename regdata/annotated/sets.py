@@ -1,21 +1,26 @@
-"""Annotated images of any source as one type: points with a class, image by image."""
+"""Annotated images of any source as one type, sets of them, and slides in several splits."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regdata.errors import RegdataError
 from regdata.slides import ArrayPixels, Slide, open_slide
 
 UNNAMED = -1
 """Label of a nucleus whose class is unknown: a cell found there is neither right nor wrong."""
 
+NO_SPLIT = "none"
+"""Split of an image that no list names."""
+
 Box = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AnnotatedImage:
     """Annotated nuclei of one image.
 
@@ -95,39 +100,6 @@ class AnnotatedSet:
         return self.mpp if image.mpp is None else image.mpp
 
 
-@dataclass(frozen=True)
-class NamedPoints:
-    """One image as read: a class name per point, None for a nucleus without a class."""
-
-    path: Path
-    xy: NDArray[np.float64]
-    names: Sequence[str | None]
-    field: Box | None = None
-
-
-def to_set(images: Sequence[NamedPoints], mpp: float, classes: Sequence[str] = ()) -> AnnotatedSet:
-    """Give each class a number: the named ones first, then whatever else occurs, by name.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> points = NamedPoints(Path("a.png"), np.zeros((2, 2)), ["tumour", None])
-    >>> to_set([points], 0.25).images[0].labels.tolist()
-    [0, -1]
-    """
-    seen = {name for image in images for name in image.names if name is not None}
-    names = (*classes, *sorted(seen - set(classes)))
-    index: dict[str | None, int] = {name: i for i, name in enumerate(names)} | {None: UNNAMED}
-    return AnnotatedSet(tuple(_numbered(image, index) for image in images), names, mpp)
-
-
-def _numbered(image: NamedPoints, index: dict[str | None, int]) -> AnnotatedImage:
-    labels = np.array([index[name] for name in image.names], np.int64)
-    xy = np.asarray(image.xy, np.float64).reshape(-1, 2)
-    slide = slide_of(image.path.stem)
-    return AnnotatedImage(image.path, xy, labels, slide, image.field, patient=patient_of(slide))
-
-
 def slide_of(stem: str) -> str:
     """Name of the slide an image was cut from: TCGA names carry it before the first `_`."""
     return stem.split("_")[0] if stem.startswith("TCGA-") else stem
@@ -143,3 +115,95 @@ def patient_of(slide: str) -> str:
     """
     parts = slide.split("-")
     return "-".join(parts[:3]) if parts[0] == "TCGA" and len(parts) >= 3 else ""
+
+
+def finish(
+    images: Sequence[AnnotatedImage],
+    classes: Sequence[str],
+    mpp: float,
+    source: Path,
+    split: str | None = None,
+    points: bool = True,
+) -> AnnotatedSet:
+    """The set of the images of one split, or of all.
+
+    Parameters
+    ----------
+    source
+        Where the images come from, for messages.
+    points
+        Whether a set without any nucleus is an error.
+
+    Raises
+    ------
+    RegdataError
+        There is no such split, no image, no nucleus, or one name for two images.
+    """
+    splits = sorted({image.split for image in images} - {""})
+    chosen = [image for image in images if split is None or image.split == split]
+    if not chosen and images:
+        known = ", ".join(splits) or "none"
+        raise RegdataError(f"expected a split of {source} ({known}), got {split}")
+    if not chosen:
+        raise RegdataError(f"expected annotated images in {source}, found none")
+    names = Counter((image.split, image.name) for image in chosen)
+    (_, name), count = names.most_common(1)[0]
+    if count > 1:
+        raise RegdataError(f"expected one image of each name in {source}, {name} is there {count}x")
+    if points and not any(len(image.labels) for image in chosen):
+        raise RegdataError(
+            f"expected annotated nuclei in {source}, found none in {len(chosen)} image(s)"
+        )
+    return AnnotatedSet(tuple(chosen), tuple(classes), mpp)
+
+
+def leaks(annotated: AnnotatedSet) -> dict[str, tuple[str, ...]]:
+    """Patients (slides where those are not known) with images in more than one split.
+
+    Returns
+    -------
+    dict
+        The splits of each; `leak_warning` makes a sentence of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def image(split):
+    ...     none = {"points_xy": np.zeros((0, 2)), "labels": np.zeros(0, int)}
+    ...     return AnnotatedImage(path=Path(split), slide="7", split=split, **none)
+    >>> leaks(AnnotatedSet((image("train"), image("val")), ("cell",), 0.25))
+    {'7': ('train', 'val')}
+    """
+    images = annotated.images
+    splits = [image.split or NO_SPLIT for image in images]
+    return leaking_slides([image.group for image in images], splits)
+
+
+def leaking_slides(slides: Sequence[str], splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Slides that occur in more than one split, and in which.
+
+    Parameters
+    ----------
+    slides, splits
+        Of every image.
+
+    Examples
+    --------
+    >>> leaking_slides(["388", "388", "039"], ["train", "val", "train"])
+    {'388': ('train', 'val')}
+    """
+    found: dict[str, set[str]] = {}
+    for slide, split in zip(slides, splits, strict=True):
+        if split != NO_SPLIT:
+            found.setdefault(slide, set()).add(split)
+    return {slide: tuple(sorted(own)) for slide, own in sorted(found.items()) if len(own) > 1}
+
+
+def leak_warning(leaks: Mapping[str, Sequence[str]], slides: int, source: str) -> str:
+    """What a person should know of slides in more than one split."""
+    named = [f"{slide} in {' and '.join(splits)}" for slide, splits in list(leaks.items())[:3]]
+    more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
+    return (
+        f"{len(leaks)} of {slides} slides are in more than one split of {source} "
+        f"({'; '.join(named)}{more}): a score on that split is too high; regdata splits by slide"
+    )

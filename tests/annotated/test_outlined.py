@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from regdata.annotated.maps import centres
 from regdata.annotated.outlined import AnnotatedNuclei, find_annotated
 from regdata.errors import RegdataError
 
@@ -48,12 +47,6 @@ def test_an_image_without_nuclei(tmp_path: Path) -> None:
     assert len(image) == 0
     assert image.kinds is not None
     assert image.kinds.shape == (0,)
-    assert centres(image.instances).shape == (0, 2)
-
-
-def test_centres_count_from_the_corner() -> None:
-    xy = centres(np.array([[1, 1, 0], [0, 0, 2]], np.int32))
-    assert xy.tolist() == [[1.0, 0.5], [2.5, 1.5]]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from regdata.annotated.ocelot import load_ocelot
 from regdata.annotated.panoptils import RAW, SUPER, load_panoptils
 from regdata.annotated.points import load_cellvit
 from regdata.annotated.segpath import load_segpath
-from regdata.annotated.split import leaks
+from regdata.annotated.sets import leaks
 from regdata.errors import RegdataError
 
 PATIENTS = ["TCGA-A1-A0SP", "TCGA-E2-A158"]

@@ -6,8 +6,7 @@ import pytest
 import set_files
 
 from regdata.annotated.registry import LOADERS, SetOptions, describe_sets, load_set, parse_set
-from regdata.annotated.sets import AnnotatedImage, patient_of
-from regdata.annotated.split import finish
+from regdata.annotated.sets import AnnotatedImage, finish, patient_of
 from regdata.errors import RegdataError
 
 WRITERS: dict[str, Callable[[Path], Path]] = {

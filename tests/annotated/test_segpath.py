@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from regdata.annotated.segpath import find_pairs, parse_name, read_splits
-from regdata.annotated.split import leak_warning, leaking_slides
+from regdata.annotated.sets import leak_warning, leaking_slides
 from regdata.errors import RegdataError
 
 STEM = "CD3CD20_Lymphocyte_039_124928_049152"

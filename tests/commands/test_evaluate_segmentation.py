@@ -53,7 +53,7 @@ def test_map_scores_the_classes(data: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("nowhere",), "expected a folder with images/ and labels/*.npz, but nowhere is none"),
+        (("nowhere",), "expected a folder, but nowhere does not exist"),
         (("DATA", "--map", "misc"), "--map misc: expected CLASSIFIER_CLASS=SET_CLASS"),
         (("DATA", "--map", "misc=7"), "--map: the set has no class 7; it has 1, 2"),
         (("DATA", "--classifier", "x.pt"), "expected a classifier file, but x.pt does not exist"),

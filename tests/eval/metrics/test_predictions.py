@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regdata.annotated.sets import AnnotatedSet, NamedPoints, to_set
+from regdata.annotated.points import NamedPoints, to_set
+from regdata.annotated.sets import AnnotatedSet
 from regdata.errors import RegdataError
 from regdata.eval.metrics.classes import map_classes
 from regdata.eval.metrics.detection import Conventions

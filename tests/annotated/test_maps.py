@@ -8,8 +8,8 @@ from set_files import SIZE, TCGA, A, B
 
 from regdata.annotated.coco import decode_runs, load_coco
 from regdata.annotated.geojson import load_geojson_folder
+from regdata.annotated.maps import centroid_of, draw
 from regdata.annotated.monuseg import load_monuseg
-from regdata.annotated.polygons import centroid_of, draw
 from regdata.errors import RegdataError
 
 
