@@ -182,7 +182,7 @@ def test_a_map(pair: SimulatedPair, tmp_path: Path) -> None:
 
 def test_wrong_options_name_the_argument(pair: SimulatedPair, tmp_path: Path) -> None:
     he, if_, out = str(pair.he), str(pair.if_), str(tmp_path / "x.h5")
-    with pytest.raises(RegdataError, match=r"`overlap=`: .* came 2"):
+    with pytest.raises(RegdataError, match=r"`overlap=`: .* got 2"):
         regdata.build(he, if_, out, markers="CD3", overlap=2)
     with pytest.raises(RegdataError, match="`serial=` and `backend=` exclude each other"):
         regdata.register(he, if_, out, serial=True, backend="affine")

@@ -36,7 +36,7 @@ def check_channels(slide: Slide, marker: int, autofluorescence: int, dapi: int |
     what = {marker: "the marker", dapi: "the nuclear channel"}.get(autofluorescence)
     if what:
         raise RegdataError(
-            f"expected a channel of {slide.path} that shows autofluorescence only, came "
+            f"expected a channel of {slide.path} that shows autofluorescence only, got "
             f"{names[autofluorescence]}, which is {what}; name another one, or none"
         )
 
@@ -77,7 +77,7 @@ def fit_ratio(marker: Plane, af: Plane, tissue: NDArray[np.bool_]) -> float:
     y, x = marker[tissue].astype(np.float64), af[tissue].astype(np.float64)
     if len(x) < _FEWEST:
         raise RegdataError(
-            f"expected at least {_FEWEST} pixels of tissue to fit autofluorescence to, came "
+            f"expected at least {_FEWEST} pixels of tissue to fit autofluorescence to, got "
             f"{len(x)}; pass the ratio of the exposures instead"
         )
     if x.max() - x.min() <= 1e-5 * np.abs(x).max():
@@ -122,10 +122,10 @@ def _line(
     """Slope and height of y over x, by an instrumental variable where that says anything."""
     z = stand_in.astype(np.float64) - stand_in.mean()
     own = x - x.mean()
-    told = float(z @ own)
-    if told < 0.3 * float(np.sqrt((z @ z) * (own @ own))):
-        z, told = own, float(own @ own)
-    slope = float(z @ (y - y.mean())) / told if told > 0 else 0.0
+    common = float(z @ own)
+    if common < 0.3 * float(np.sqrt((z @ z) * (own @ own))):
+        z, common = own, float(own @ own)
+    slope = float(z @ (y - y.mean())) / common if common > 0 else 0.0
     return slope, float(y.mean() - slope * x.mean())
 
 

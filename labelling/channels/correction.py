@@ -75,29 +75,29 @@ class Correction:
 
     def describe(self) -> dict[str, Any]:
         """What a dataset keeps of how the channel was corrected."""
-        told: dict[str, Any] = {
+        description: dict[str, Any] = {
             "channel": self.channel,
             "background": _range(self.background),
             "hot_pixels_repaired": self.hot,
         }
         if self.autofluorescence is not None:
             channel, background, ratio = self.autofluorescence
-            told["autofluorescence"] = {
+            description["autofluorescence"] = {
                 "channel": channel,
                 "ratio": ratio,
                 "background": _range(background),
             }
         if self.shading is not None:
             profile = self.shading.profile
-            told["shading"] = {
+            description["shading"] = {
                 "field_px": self.shading.field,
                 "min": float(profile.min()),
                 "max": float(profile.max()),
                 "profile": profile,
             }
         if self.saturation is not None:
-            told["saturation"] = self.saturation
-        return told
+            description["saturation"] = self.saturation
+        return description
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays for `numpy.savez` that `from_arrays` reads back."""
@@ -158,7 +158,7 @@ def fit_correction(
         check_channels(slide, channel, af, wish.dapi)
     if wish.ratio is not None and (af is None or not 0 <= wish.ratio < np.inf):
         raise RegdataError(
-            f"expected a ratio >= 0 and a channel of autofluorescence, came ratio {wish.ratio:g} "
+            f"expected a ratio >= 0 and a channel of autofluorescence, got ratio {wish.ratio:g} "
             f"and {'no channel' if af is None else slide.channels[af]}"
         )
     repaired = _repaired(slide, channel, wish.hot)

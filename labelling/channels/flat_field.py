@@ -96,7 +96,7 @@ def fit_shading(
     """
     if field_px < 8:
         raise RegdataError(
-            f"expected a camera field of at least 8 pixels of the overview, came {field_px:.1f}; "
+            f"expected a camera field of at least 8 pixels of the overview, got {field_px:.1f}; "
             "check the side of the field (µm)"
         )
     rows, columns = np.nonzero(tissue)
@@ -111,7 +111,7 @@ def fit_shading(
     held = np.bincount(index, minlength=len(fields)) >= 0.2 * field_px * field_px
     if held.sum() < _FEWEST:
         raise RegdataError(
-            f"expected at least {_FEWEST} camera fields with tissue, came {int(held.sum())}; "
+            f"expected at least {_FEWEST} camera fields with tissue, got {int(held.sum())}; "
             "check the side of the field (µm), or correct no shading"
         )
     use = held[index]

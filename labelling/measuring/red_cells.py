@@ -73,8 +73,8 @@ def red_blood_cells(
     seeds = _opened(sure & anucleate, _SEED_WIDTH_UM, mpp)
     side = round(2 * _NEAR_UM / mpp) | 1
     near = cv2.dilate(seeds, np.ones((side, side), np.uint8)) > 0
-    found = (near & weak & anucleate).astype(np.uint8)
-    whole = cv2.morphologyEx(found, cv2.MORPH_CLOSE, _disc(_GAP_UM, mpp)) > 0
+    cells = (near & weak & anucleate).astype(np.uint8)
+    whole = cv2.morphologyEx(cells, cv2.MORPH_CLOSE, _disc(_GAP_UM, mpp)) > 0
     wide = _opened(np.asarray(whole), _WIDTH_UM, mpp)
     return shape_mask(wide > 0, 0, math.ceil(_AREA_UM2 / mpp**2))
 

@@ -190,19 +190,19 @@ def label_nuclei(
     dict
         The columns of `decide`, and per marker `overlap_`, `threshold_` and `probability_`.
     """
-    said = {name: marker_state(nuclei, name, m, rule) for name, m in markers.items()}
+    states = {name: marker_state(nuclei, name, m, rule) for name, m in markers.items()}
     place = place_reasons(nuclei, nuclear)
     if rule.legacy:
         place &= np.uint16(bit("outside_if"))
     columns = decide(
         classes,
-        {name: one.state for name, one in said.items()},
-        {name: one.reasons for name, one in said.items()},
-        {name: one.probability for name, one in said.items()},
+        {name: one.state for name, one in states.items()},
+        {name: one.reasons for name, one in states.items()},
+        {name: one.probability for name, one in states.items()},
         place,
         rule.legacy,
     )
-    for name, one in said.items():
+    for name, one in states.items():
         columns[f"overlap_{name}"] = one.overlap
         columns[f"threshold_{name}"] = one.threshold
         columns[f"probability_{name}"] = one.probability

@@ -37,20 +37,20 @@ class LabelRule:
     legacy: bool = False
 
     @classmethod
-    def asked(
+    def with_defaults(
         cls,
         overlap: float | None = None,
         ambiguous: float | None = None,
         certain: float | None = None,
         legacy: bool = False,
     ) -> "LabelRule":
-        """The rule with its defaults where nothing was asked for.
+        """The rule that these values make, with defaults for those that are None.
 
-        Without an `ambiguous` of its own, a rule whose overlap is below the usual one has no band.
+        Without `ambiguous`, a rule whose overlap lies below the default band has no band.
 
         Examples
         --------
-        >>> LabelRule.asked(), LabelRule.asked(overlap=0.02).ambiguous
+        >>> LabelRule.with_defaults(), LabelRule.with_defaults(overlap=0.02).ambiguous
         (LabelRule(overlap=0.15, ambiguous=0.05, certain=0.8, legacy=False), 0.02)
         """
         above = OVERLAP if overlap is None else overlap

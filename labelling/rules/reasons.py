@@ -28,10 +28,10 @@ def bit(reason: str) -> int:
     return 1 << list(REASONS).index(reason)
 
 
-def summed(found: Mapping[str, NDArray[np.bool_]], count: int) -> NDArray[np.uint16]:
+def summed(reasons: Mapping[str, NDArray[np.bool_]], count: int) -> NDArray[np.uint16]:
     """(N,) sum of the bits of all reasons that hold."""
     bits = np.zeros(count, np.uint16)
-    for reason, holds in found.items():
+    for reason, holds in reasons.items():
         bits |= np.where(holds, bit(reason), 0).astype(np.uint16)
     return bits
 

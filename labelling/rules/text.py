@@ -58,15 +58,16 @@ def read_definitions(definitions: Sequence[str], markers: Sequence[str]) -> dict
     """
     read: dict[str, Definition] = {}
     for text in definitions:
-        found = _definition(text)
-        if found.name in RESERVED:
-            raise RegdataError(f"class {text!r}: every file has a label {found.name}; rename it")
-        if found.name in read:
-            raise RegdataError(f"class {found.name} is defined twice; join the two with |")
-        read[found.name] = found
+        definition = _definition(text)
+        name = definition.name
+        if name in RESERVED:
+            raise RegdataError(f"class {text!r}: every file has a label {name}; rename it")
+        if name in read:
+            raise RegdataError(f"class {name} is defined twice; join the two with |")
+        read[name] = definition
     read = {
-        name: replace(found, term=_known(found.term, name, markers, read))
-        for name, found in read.items()
+        name: replace(definition, term=_known(definition.term, name, markers, read))
+        for name, definition in read.items()
     }
     for name in read:
         _refuse_circle([name], read)
@@ -101,16 +102,16 @@ class _Parser:
     def _tokens(self, start: int) -> Iterator[_Token]:
         end = len(self.text.rstrip())
         while start < end:
-            found = _TOKEN.match(self.text, start)
-            if found is None:
+            match = _TOKEN.match(self.text, start)
+            if match is None:
                 blank = len(self.text[start:]) - len(self.text[start:].lstrip())
                 sign = self.text[start + blank]
                 raise self._error(
                     "an = too many" if sign == "=" else "a quote that is never closed",
                     start + blank,
                 )
-            kind, token = found.lastgroup, found.group(found.lastgroup or 0)
-            at, start = found.start(found.lastgroup or 0), found.end()
+            kind, token = match.lastgroup, match.group(match.lastgroup or 0)
+            at, start = match.start(match.lastgroup or 0), match.end()
             if kind == "quoted":
                 yield _Token("name", _unquoted(token), at)
             elif kind == "sign":

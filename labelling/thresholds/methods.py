@@ -215,13 +215,13 @@ def stained_from(h: Histogram) -> tuple[float, float]:
         14 to 76.
     """
     split = otsu_threshold(h)
-    found = contrast(h, split)
-    if found >= MIN_CONTRAST or not h.total > 0:
-        return split, found
+    apart = contrast(h, split)
+    if apart >= MIN_CONTRAST or not h.total > 0:
+        return split, apart
     median = mad_threshold(h, 0.0)
     beyond = h.centres > median + _TAIL_SDS * (mad_threshold(h, 1.0) - median)
     if h.counts[beyond].sum() < _TAIL_SHARE * h.total or median == mad_threshold(h, 1.0):
-        return split, found
+        return split, apart
     tail = float(np.average(h.centres[beyond], weights=h.counts[beyond]))
     return (median + tail) / 2, contrast(h, (median + tail) / 2)
 

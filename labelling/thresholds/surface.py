@@ -198,8 +198,8 @@ def _tile_counts(
         known = np.isfinite(values[part])
         key = (tile[part, None] - first) * _BINS + scale.bins(np.where(known, values[part], 0))
         mass = np.where(known, share[part, None], 0.0)
-        found = np.bincount(key.ravel(), mass.ravel(), minlength=(end - first) * _BINS)
-        counts[first:end] += found.reshape(-1, _BINS)
+        filled = np.bincount(key.ravel(), mass.ravel(), minlength=(end - first) * _BINS)
+        counts[first:end] += filled.reshape(-1, _BINS)
     return counts.reshape(rows, columns, _BINS)
 
 

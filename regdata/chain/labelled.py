@@ -64,7 +64,7 @@ def thresholds(
     size_um
         (w, h) of the H&E slide.
     """
-    found = {}
+    cuts = {}
     for name, histogram in pixels.items():
         part = options.compartments.get(name, "nucleus")
         pooled = Pooled(
@@ -72,15 +72,15 @@ def thresholds(
         )
         method = parse_method(options.thresholds.get(name, AUTO))
         try:
-            found[name] = find_threshold(method, histogram, pooled)
+            cuts[name] = find_threshold(method, histogram, pooled)
         except RegdataError as error:
             raise RegdataError(f"marker {name}: {error.message}") from None
-    return found
+    return cuts
 
 
 def label_columns(
     nuclei: Nuclei,
-    found: Mapping[str, Threshold],
+    cuts: Mapping[str, Threshold],
     options: LabelOptions,
     nuclear: str | None,
     overlaps: Mapping[str, NDArray[np.float32]] | None = None,
@@ -96,8 +96,8 @@ def label_columns(
         name: Marker(
             threshold, options.compartments.get(name, "nucleus"), (overlaps or {}).get(name)
         )
-        for name, threshold in found.items()
+        for name, threshold in cuts.items()
     }
     # as precise as the file keeps it, so that labelling again from the file gives the same
     nuclei = replace(nuclei, error_um=np.asarray(nuclei.error_um, np.float32))
-    return label_nuclei(nuclei, markers, class_rules(options, list(found)), options.rule, nuclear)
+    return label_nuclei(nuclei, markers, class_rules(options, list(cuts)), options.rule, nuclear)

@@ -90,11 +90,11 @@ def open_masks(
         slide = rename_channels(slide, names)
     if slide.is_rgb and len(markers) == 1 and markers[0] not in (*slide.channels, *"012"):
         return slide, {markers[0]: Mask(_grey(slide), ratio)}
-    found = {}
+    masks = {}
     for name in markers:
         alone = len(slide.channels) == 1 and len(markers) == 1
-        found[name] = Mask(slide.channel(0 if alone else _channel(slide, name)), ratio)
-    return slide, found
+        masks[name] = Mask(slide.channel(0 if alone else _channel(slide, name)), ratio)
+    return slide, masks
 
 
 def _channel(slide: Slide, name: str) -> int:

@@ -69,10 +69,10 @@ def _measured(
     """Columns of the nuclei of one image."""
     parts = 1 + len(image.masks)
     nowhere = np.zeros(len(cells))
-    seen = measure(
+    measured = measure(
         cells, image.he, {}, image.step, nowhere, progress=lambda share: progress(share / parts)
     )
-    columns = dict(seen.columns)
+    columns = dict(measured.columns)
     for part, (name, mask) in enumerate(image.masks.items(), 1):
 
         def done(share: float, part: int = part) -> None:

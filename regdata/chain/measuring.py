@@ -69,17 +69,17 @@ def correct_channel(
             pixels = tissue_histogram(corrected(pair.if_, correction), tissue, progress)
         save_channel(path, Channel(correction, pixels))
 
-    found = run.stage(f"correct {name}", f"channel_{channel}.npz", make).then(load_channel)
+    result = run.stage(f"correct {name}", f"channel_{channel}.npz", make).then(load_channel)
     if not nuclear:
-        check_stained(pair, name, found.value.pixels, options)
-    return found
+        check_stained(pair, name, result.value.pixels, options)
+    return result
 
 
 def check_stained(pair: Pair, name: str, pixels: Histogram, options: BuildOptions) -> None:
     """Refuse a marker without stained pixels, unless its threshold was given."""
-    cut, found = stained_from(pixels)
+    cut, apart = stained_from(pixels)
     method = parse_method(options.thresholds.get(name, AUTO))
-    if found >= MIN_CONTRAST or method.name == "fixed":
+    if apart >= MIN_CONTRAST or method.name == "fixed":
         return
     figure = options.output.parent / "qc" / f"{options.output.stem}_{name}_refused.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def check_stained(pair: Pair, name: str, pixels: Histogram, options: BuildOption
         part.write_text(intensities(pixels.counts, ends, np.array([cut])), encoding="utf-8")
     raise RegdataError(
         f"channel {name} of {pair.if_.path} shows one population of pixels, not stained and "
-        f"unstained ones (contrast {found:.1f}, {MIN_CONTRAST:g} needed; see {figure}): a failed "
+        f"unstained ones (contrast {apart:.1f}, {MIN_CONTRAST:g} needed; see {figure}): a failed "
         "stain, or a section without positive cells; leave the marker out, or pass "
         f"`thresholds={name}=fixed:VALUE`"
     )
@@ -120,7 +120,7 @@ def signals(
 ) -> dict[str, Signal]:
     """The corrected channels in the frame of the H&E slide."""
 
-    def seen(slide: Slide) -> Slide:
+    def on_he(slide: Slide) -> Slide:
         return warped(slide, pair.he, he_to_if)
 
     out = {}
@@ -128,15 +128,15 @@ def signals(
         correction = channel.correction
         full = None
         if correction.saturation is not None and name != nuclear:
-            full = seen(saturated(pair.if_, correction))
-        out[name] = Signal(seen(corrected(pair.if_, correction)), full, curves=name != nuclear)
+            full = on_he(saturated(pair.if_, correction))
+        out[name] = Signal(on_he(corrected(pair.if_, correction)), full, curves=name != nuclear)
     return out
 
 
 def measure_nuclei(
     pair: Pair,
     cells: CellTable,
-    found: dict[str, Signal],
+    channels: dict[str, Signal],
     error_um: NDArray[np.float64],
     step: float,
     options: BuildOptions,
@@ -146,7 +146,7 @@ def measure_nuclei(
 
     def make(path: Path) -> None:
         with bar("measure") as progress:
-            measured = measure(cells, pair.he, found, step, error_um, options.ring_um, progress)
+            measured = measure(cells, pair.he, channels, step, error_um, options.ring_um, progress)
         save_measured(path, measured)
 
     return run.stage("measure", "intensities.npz", make).then(load_measured)

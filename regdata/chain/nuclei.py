@@ -41,14 +41,14 @@ def find_nuclei(source: Source, run: RunDirectory) -> StageResult[Path]:
                 out.finish(kinds_of(model), Record(model=model.describe()))
             journal.discard()  # not before the file of nuclei has its name
 
-    found = run.stage("cells", "cells.h5", make)
-    if count_cells(found.value) == 0:
+    nuclei = run.stage("cells", "cells.h5", make)
+    if count_cells(nuclei.value) == 0:
         path, mpp = source.he
         raise RegdataError(
             f"no nucleus found in {path}; is it H&E, and is its pixel size ({mpp} µm) right? "
             "Correct it with `he_mpp=`"
         )
-    return found
+    return nuclei
 
 
 def slide_cells(

@@ -127,7 +127,9 @@ class LabelOptions(BaseModel):
     @property
     def rule(self) -> LabelRule:
         """What they make of measurements."""
-        return LabelRule.asked(self.overlap, self.ambiguous, self.certain, self.legacy_overlap)
+        return LabelRule.with_defaults(
+            self.overlap, self.ambiguous, self.certain, self.legacy_overlap
+        )
 
 
 class RunOptions(LabelOptions):

@@ -66,8 +66,8 @@ def show(
     stem, folder = output.stem, output.parent
     beside = folder / f"{stem}.cells.geojson.gz"
     write_cells_geojson(beside, labelled, "label", (*classes, UNKNOWN))
-    seen = look(aligned, labelled)
-    write_pictures(folder / "qc", stem, aligned, labelled, seen)
+    views = look(aligned, labelled)
+    write_pictures(folder / "qc", stem, aligned, labelled, views)
     with bar("report") as progress:
-        made = load_build(labelled, output.name, aligned, seen, judged, warnings)
+        made = load_build(labelled, output.name, aligned, views, judged, warnings)
         write_report(folder / "qc" / f"{stem}.html", made, progress)

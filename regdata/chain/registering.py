@@ -53,13 +53,13 @@ def register_slides(pair: Pair, run: RunDirectory) -> StageResult[Registered]:
 
     def make(path: Path) -> None:
         with bar("register") as progress:
-            found = _found(pair, progress)
+            registration = _registration(pair, progress)
         with bar("quality") as progress:
             slides = SlidePair(pair.he, pair.if_, pair.dapi)
-            found, quality, _ = judge_tiles(slides, found, progress)
+            registration, quality, _ = judge_tiles(slides, registration, progress)
         tiles.parent.mkdir(parents=True, exist_ok=True)
         write_table(quality, tiles)
-        found.save(path)
+        registration.save(path)
 
     tiles = run.path / "quality.csv"
     if not tiles.exists():  # the two are made together
@@ -76,21 +76,21 @@ def register_slides(pair: Pair, run: RunDirectory) -> StageResult[Registered]:
     return result
 
 
-def _found(pair: Pair, progress: Progress) -> Registration:
+def _registration(pair: Pair, progress: Progress) -> Registration:
     """The map, or an error that names the channel that looks more like nuclei, if one does."""
     others = [c for c in dict.fromkeys(pair.markers.values()) if c != pair.dapi]
     try:
-        found = register(pair.he, pair.if_, pair.dapi, progress)
+        registration = register(pair.he, pair.if_, pair.dapi, progress)
     except RegdataError as error:
         other = registrable_channel(pair.he, pair.if_, others)
         if other is None:
             raise
         raise RegdataError(f"{error.message}; {_swapped(pair, other)}") from None
     if not pair.dapi_given:
-        other = better_channel(pair.he, pair.if_, pair.dapi, others, found.he_to_if)
+        other = better_channel(pair.he, pair.if_, pair.dapi, others, registration.he_to_if)
         if other is not None:
             raise RegdataError(f"{pair.if_.path}: {_swapped(pair, other)}")
-    return found
+    return registration
 
 
 def _swapped(pair: Pair, other: int) -> str:

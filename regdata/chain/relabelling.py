@@ -37,16 +37,16 @@ def markers_of(path: Path) -> tuple[str, ...]:
     RegdataError
         It is another kind of file, or one of before intensities were kept.
     """
-    return tuple(_asked(path)["markers"])
+    return tuple(_build_options(path)["markers"])
 
 
 def options_of(path: Path) -> LabelOptions:
     """The options its labels were made with."""
-    asked = _asked(path)
-    return LabelOptions(**{name: asked[name] for name in LabelOptions.model_fields})
+    built = _build_options(path)
+    return LabelOptions(**{name: built[name] for name in LabelOptions.model_fields})
 
 
-def _asked(path: Path) -> dict[str, Any]:
+def _build_options(path: Path) -> dict[str, Any]:
     record = read_record(path)
     if not record.channels:
         raise RegdataError(
@@ -72,8 +72,8 @@ def relabel(
     RegdataError
         The options cannot be, need the images, or `output` exists.
     """
-    asked = _asked(path)
-    check_options(options, asked["markers"])
+    built = _build_options(path)
+    check_options(options, built["markers"])
     if output is not None and output.is_dir():
         raise RegdataError(f"{output} is a folder; `output=` takes the name of the .h5 to write")
     if output is not None and output.exists() and not overwrite:
@@ -84,17 +84,17 @@ def relabel(
     record = dataset.record
     packed = {name: PixelValues.from_arrays(own) for name, own in read_pixels(path).items()}
     nuclei = _nuclei(dataset, Measured(_measured_columns(dataset.obs), curves, packed))
-    pixels = {name: _pixels(record, name) for name in asked["markers"]}
-    found = thresholds(nuclei, pixels, options, _size_um(dataset))
-    counted = _counted(dataset, asked, options, found)
+    pixels = {name: _pixels(record, name) for name in built["markers"]}
+    cuts = thresholds(nuclei, pixels, options, _size_um(dataset))
+    counted = _counted(dataset, built, options, cuts)
     if not counted and not packed:
         _check_curves_decide(path, options)
-    columns = label_columns(nuclei, found, options, record.nuclear, counted)
+    columns = label_columns(nuclei, cuts, options, record.nuclear, counted)
     changed = replace(
         record,
-        options={**asked, **options.model_dump()},
-        thresholds={name: ThresholdRecord(**cut.describe()) for name, cut in found.items()},
-        classes=(NEGATIVE, *class_rules(options, asked["markers"])),
+        options={**built, **options.model_dump()},
+        thresholds={name: ThresholdRecord(**cut.describe()) for name, cut in cuts.items()},
+        classes=(NEGATIVE, *class_rules(options, built["markers"])),
     )
     written = output or path
     _write(path, written, columns, changed)
@@ -145,26 +145,26 @@ def _pixels(record: Record, name: str) -> Histogram:
 
 
 def _counted(
-    dataset: CellDataset, asked: dict[str, Any], options: LabelOptions, found: dict[str, Any]
+    dataset: CellDataset, built: dict[str, Any], options: LabelOptions, cuts: dict[str, Any]
 ) -> dict[str, Any]:
     """Overlaps that were counted in pixels, if they still hold.
 
     Raises
     ------
     RegdataError
-        They do not, and only the images could tell the new ones.
+        They do not, and only the images could give new ones.
     """
-    shaped = asked["erode"] > 0 or asked["min_size_um2"] > 0
+    shaped = built["erode"] > 0 or built["min_size_um2"] > 0
     if not shaped and not options.legacy_overlap:
         return {}
     same = all(
         np.array_equal(threshold.surface.grid, dataset.record.thresholds[name].grid)
-        and asked["compartments"].get(name, "nucleus") == options.compartments.get(name, "nucleus")
-        for name, threshold in found.items()
+        and built["compartments"].get(name, "nucleus") == options.compartments.get(name, "nucleus")
+        for name, threshold in cuts.items()
     )
-    counted = shaped or asked["legacy_overlap"]
+    counted = shaped or built["legacy_overlap"]
     if counted and same:
-        return {name: dataset.obs[f"overlap_{name}"].to_numpy(np.float32) for name in found}
+        return {name: dataset.obs[f"overlap_{name}"].to_numpy(np.float32) for name in cuts}
     why = "`erode=`, `min_size_um2=`" if shaped else "`legacy_overlap=True`"
     raise RegdataError(
         f"{dataset.path}: with {why} overlaps are counted in the pixels of the mask, which needs "

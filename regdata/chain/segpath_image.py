@@ -45,8 +45,8 @@ def _stained(planes: NDArray[Any], path: Path) -> NDArray[np.bool_]:
     colours = planes if planes.ndim == 2 else planes[..., :3].max(axis=2)
     values = np.unique(colours)
     if len(values) > 2 or (len(values) == 2 and values[0] != 0):
-        told = ", ".join(map(str, values[:3].tolist())) + (", ..." if len(values) > 3 else "")
+        first = ", ".join(map(str, values[:3].tolist())) + (", ..." if len(values) > 3 else "")
         raise RegdataError(
-            f"{path} is no mask: it has {len(values)} values ({told}); expected 0 and one other"
+            f"{path} is no mask: it has {len(values)} values ({first}); expected 0 and one other"
         )
     return np.asarray(colours > 0)

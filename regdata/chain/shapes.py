@@ -12,7 +12,7 @@ from regdata.labelling.thresholds import Surface, Threshold
 
 def shape_overlaps(
     cells: CellTable,
-    seen: dict[str, Signal],
+    channels: dict[str, Signal],
     cuts: dict[str, Threshold],
     options: BuildOptions,
     scale: tuple[float, float],
@@ -21,7 +21,7 @@ def shape_overlaps(
 
     Parameters
     ----------
-    seen
+    channels
         The corrected channels in the frame of the H&E.
     scale
         Level-0 H&E pixels, and µm, per pixel at which nuclei were found.
@@ -35,7 +35,7 @@ def shape_overlaps(
         def stained(
             corner: tuple[float, float],
             size: tuple[int, int],
-            signal: Signal = seen[name],
+            signal: Signal = channels[name],
             surface: Surface = threshold.surface,
         ) -> Bools:
             image = signal.slide.read(corner, size, step)[0]

@@ -1,19 +1,25 @@
 """`regdata build`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from regdata.commands.nuclei_options import nuclei_options, resource_options
-from regdata.commands.options import warn
+from regdata.commands.options import (
+    PATH,
+    device,
+    he_mpp,
+    if_mpp,
+    model,
+    output,
+    overwrite,
+    warn,
+)
 
 if TYPE_CHECKING:
     from regdata.chain import BuildSummary
-
-_PATH = click.Path(path_type=Path)
 
 _LABELS = (
     click.option("--class", "classes", multiple=True, help="NAME=RULE, as lymphocyte=CD3|CD20."),
@@ -50,14 +56,14 @@ def read_label_options(
     """Options as `LabelOptions` takes them; what was not given is left out."""
     from regdata.chain import parse_classes, parse_per_marker
 
-    found = {name: value for name, value in rest.items() if value not in (None, False)}
+    given = {name: value for name, value in rest.items() if value not in (None, False)}
     if classes:
-        found["classes"] = parse_classes(classes)
+        given["classes"] = parse_classes(classes)
     if thresholds:
-        found["thresholds"] = parse_per_marker(thresholds, markers, "thresholds")
+        given["thresholds"] = parse_per_marker(thresholds, markers, "thresholds")
     if compartments:
-        found["compartments"] = parse_per_marker(compartments, markers, "compartments")
-    return found
+        given["compartments"] = parse_per_marker(compartments, markers, "compartments")
+    return given
 
 
 def checked(model: Any, values: dict[str, Any]) -> Any:
@@ -69,7 +75,7 @@ def checked(model: Any, values: dict[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         name = "--" + str(first["loc"][0]).replace("_", "-").rstrip("-")
-        raise click.UsageError(f"{name}: {first['msg']}, came {first['input']}") from None
+        raise click.UsageError(f"{name}: {first['msg']}, got {first['input']}") from None
 
 
 # Of each source: what it needs, and what it does not take.
@@ -100,10 +106,10 @@ def _source(given: Mapping[str, Any]) -> str:
     names = {str(param.name): max(param.opts, key=len) for param in params}
     named = [source for source in _SOURCES if given.get(source) is not None]
     if len(named) != 1:
-        came = " and ".join(names[source] for source in named) or "none"
+        sources = " and ".join(names[source] for source in named) or "none"
         raise click.UsageError(
             "expected one of --if (IF slide), --masks (masks in the frame of the H&E slide) and "
-            f"--segpath (folder of images with masks), came {came}"
+            f"--segpath (folder of images with masks), got {sources}"
         )
     needed, foreign = _SOURCES[named[0]]
     for name in needed:
@@ -116,16 +122,16 @@ def _source(given: Mapping[str, Any]) -> str:
 
 
 @click.command()
-@click.option("--he", type=_PATH, help="H&E slide.")
-@click.option("--if", "if_", type=_PATH, help="Immunofluorescence slide.")
-@click.option("--masks", type=_PATH, help="Instead of --if: masks in the frame of the H&E slide.")
-@click.option("--segpath", type=_PATH, help="Instead of slides: a folder of SegPath.")
+@click.option("--he", type=PATH, help="H&E slide.")
+@click.option("--if", "if_", type=PATH, help="Immunofluorescence slide.")
+@click.option("--masks", type=PATH, help="Instead of --if: masks in the frame of the H&E slide.")
+@click.option("--segpath", type=PATH, help="Instead of slides: a folder of SegPath.")
 @click.option("--antigen", help="Which one of the --segpath folder, if it has several.")
 @click.option("--marker", "markers", multiple=True, help="Channel, name or index.")
-@click.option("-o", "--output", required=True, type=_PATH, help="The .h5 to write.")
+@output("The .h5 to write.")
 @label_options
-@click.option("--he-mpp", type=float, help="µm per pixel of the H&E, if the file does not say.")
-@click.option("--if-mpp", type=float, help="µm per pixel of the IF or masks, likewise.")
+@he_mpp()
+@if_mpp("µm per pixel of the IF or masks, if the file does not say.")
 @click.option("--dapi", help="Nuclear channel; found by its name by default.")
 @click.option("--channel-names", help="New names of all IF channels or masks: DAPI,CD3,CD20.")
 @click.option("--autofluorescence", help="CHANNEL[:RATIO] that is subtracted from the markers.")
@@ -134,11 +140,11 @@ def _source(given: Mapping[str, Any]) -> str:
 @click.option("--erode", type=int, help="Pixels taken off the borders of the masks.")
 @click.option("--min-size-um2", type=float, help="Smaller pieces of the masks are dropped.")
 @nuclei_options
-@click.option("--model", type=_PATH, help="Network weights; built-in by default.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@model
+@device
 @resource_options
 @click.option("--patient", help="Patient of this slide, so that training can split by it.")
-@click.option("--overwrite", is_flag=True, help="Replace an output made with other options.")
+@overwrite
 def build(**options: Any) -> None:
     """Turn an H&E and an IF slide of one section into a file of labelled cells.
 
@@ -153,8 +159,8 @@ def build(**options: Any) -> None:
         wanted = _segpath(options)
     else:
         given = read_label_options(**options)
-        model = BuildOptions if source == "if_" else MaskOptions
-        wanted = checked(model, {"markers": options["markers"], **given})
+        kind = BuildOptions if source == "if_" else MaskOptions
+        wanted = checked(kind, {"markers": options["markers"], **given})
     _tell(run(wanted))
 
 

@@ -50,16 +50,16 @@ def evaluate(classifier: Path, mapping: tuple[str, ...], **options: Any) -> None
     from regdata.eval.pages import preset_line, score_table
     from regdata.public import evaluate as run
 
-    found = run(classifier, mapping=parse_mapping(mapping), **options)
-    click.echo(score_table(found.scores))
-    for warning in found.warnings:
+    summary = run(classifier, mapping=parse_mapping(mapping), **options)
+    click.echo(score_table(summary.scores))
+    for warning in summary.warnings:
         warn(warning)
-    for name, result in found.presets.items():
+    for name, result in summary.presets.items():
         click.echo(f"{name}: {preset_line(result)}")
         if "warning" in result:
             warn(f"{name}: {result['warning']}")
-    if found.written:
-        page = found.written[-1]
+    if summary.written:
+        page = summary.written[-1]
         scores = page.suffix.lower() == ".json"
         click.echo(f"{page}: {'scores written' if scores else 'open it in a browser'}")
 
@@ -87,19 +87,19 @@ def agree(
     from regdata.public import check_folder
 
     check_folder(output, overwrite, "agreement.json")
-    found = run(dataset, experts, parse_mapping(mapping), radius_um)
-    click.echo(agreement_table(found))
-    for warning in found.warnings:
+    agreement = run(dataset, experts, parse_mapping(mapping), radius_um)
+    click.echo(agreement_table(agreement))
+    for warning in agreement.warnings:
         warn(warning)
     if output is None:
         return
     if output.suffix.lower() == ".json":
-        write_json(output, found.to_dict())
+        write_json(output, agreement.to_dict())
         click.echo(f"{output}: agreement written")
         return
-    write_json(output / "agreement.json", found.to_dict())
+    write_json(output / "agreement.json", agreement.to_dict())
     with replacing(output / "index.html") as part:
-        part.write_text(agreement_page(found), encoding="utf-8")
+        part.write_text(agreement_page(agreement), encoding="utf-8")
     click.echo(f"{output / 'index.html'}: open it in a browser")
 
 
@@ -134,8 +134,8 @@ def compare(
 
     if output is not None:
         check_output(output, overwrite, first, second)
-    found = run(first, second, resample, common, draws, seed)
-    click.echo(comparison_table(found))
+    comparison = run(first, second, resample, common, draws, seed)
+    click.echo(comparison_table(comparison))
     if output is not None:
-        write_json(output, found.to_dict())
+        write_json(output, comparison.to_dict())
         click.echo(f"{output}: differences written")

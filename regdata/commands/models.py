@@ -37,10 +37,10 @@ def show(file: Path | None, as_json: bool) -> None:
     from regdata.segmenting import description_text
 
     built_in = file is None or (str(file) == "default" and not file.exists())
-    found = describe(None if built_in else file)
-    text = json.dumps(found.to_dict(), indent=2) if as_json else description_text(found)
+    description = describe(None if built_in else file)
+    text = json.dumps(description.to_dict(), indent=2) if as_json else description_text(description)
     click.echo(as_options(text))
     if built_in and not as_json:
         click.echo("\n" + default_weights().with_name("default.md").read_text(encoding="utf-8"))
-    if found.problem:
-        raise RegdataError(found.problem)
+    if description.problem:
+        raise RegdataError(description.problem)

@@ -38,7 +38,6 @@ radius_um = click.option(
     show_default=True,
     help="Most between a pair, µm.",
 )
-if_mpp = click.option("--if-mpp", type=UM, help="µm per pixel of the IF, if the file does not say.")
 
 
 def output(help: str, required: bool = True) -> Decorator:
@@ -51,6 +50,11 @@ def he_mpp(
 ) -> Decorator:
     """The option for the pixel size of an H&E slide or picture."""
     return click.option("--he-mpp", type=UM, default=default, show_default=True, help=help)
+
+
+def if_mpp(help: str = "µm per pixel of the IF, if the file does not say.") -> Decorator:
+    """The option for the pixel size of an IF slide."""
+    return click.option("--if-mpp", type=UM, help=help)
 
 
 class Command(click.Command):

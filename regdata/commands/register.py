@@ -19,7 +19,7 @@ _BACKENDS = ("ours", "affine", "simpleitk", "elastix", "valis")
 @output("The transform (.h5) to write.")
 @click.option("--dapi", help="Nuclear channel, name or index; found by its name by default.")
 @he_mpp()
-@if_mpp
+@if_mpp()
 @click.option(
     "--moving-stain",
     type=click.Choice(["dapi", "hematoxylin", "dab"]),

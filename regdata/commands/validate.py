@@ -44,7 +44,7 @@ def validate(
     from regdata.public import validate as run
     from regdata.studies import table
 
-    found = run(datasets, output=output, mapping=parse_mapping(mapping), **options)
-    click.echo(table(found))
+    validation = run(datasets, output=output, mapping=parse_mapping(mapping), **options)
+    click.echo(table(validation))
     if output is not None:
         click.echo(f"{output}: scores written")

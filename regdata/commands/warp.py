@@ -23,7 +23,7 @@ _FORMATS = (".tif", ".tiff", ".zarr")
 @click.option("--output-mpp", type=UM, help="µm per pixel to write; those of the H&E by default.")
 @click.option("--channel", "channels", multiple=True, help="Name or index; all by default.")
 @he_mpp()
-@if_mpp
+@if_mpp()
 @overwrite
 def warp(
     he: Path,
@@ -51,9 +51,9 @@ def warp(
     he_slide.known_mpp("he_mpp")
     if_slide.known_mpp("if_mpp")
     wanted = list(dict.fromkeys(find_channel(if_slide.channels, name) for name in channels)) or None
-    seen = warped(if_slide, he_slide, he_to_if, output_mpp)
+    on_he = warped(if_slide, he_slide, he_to_if, output_mpp)
     with bar("warp") as progress:
-        width, height = write_warped(output, seen, wanted, progress)
+        width, height = write_warped(output, on_he, wanted, progress)
     count = len(wanted or if_slide.channels)
     written = f"{width} x {height} pixels at {output_mpp or he_slide.mpp:g} µm, {count} channels"
     click.echo(f"{output}: {written}")

@@ -232,10 +232,10 @@ def _assign(nuclei: _Nuclei, pitch: float) -> tuple[Ints, list[Ints]]:
         place = first + np.array(shift)
         index = np.flatnonzero(np.all(place <= last, axis=1))
         wanted = code(index, place[index])
-        found = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-        there = codes[found] == wanted
+        nearest = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+        there = codes[nearest] == wanted
         touched.append(index[there])
-        number.append(found[there])
+        number.append(nearest[there])
     nucleus, crop = np.concatenate(touched), np.concatenate(number)
     ends = np.cumsum(np.bincount(crop, minlength=len(codes)))
     column, row = codes % width + origin[0], codes // width % height + origin[1]

@@ -65,8 +65,8 @@ class RecordedSlide:
         return slide
 
     def _image(self, name: str) -> Path:
-        found = [path for path in sorted((self.path / "images").iterdir()) if path.stem == name]
-        return found[0] if found else self.path / "images" / name
+        images = [path for path in sorted((self.path / "images").iterdir()) if path.stem == name]
+        return images[0] if images else self.path / "images" / name
 
 
 def recorded_slide(record: Record) -> RecordedSlide:

@@ -139,18 +139,20 @@ def evaluate(
     how = Conventions(radius_um=radius_um, resample=resample)
     settings = EvaluationSettings(path_of(model), device, mapping, how)
     with bar("evaluate") as progress:
-        found = evaluate_cells(classifier, annotated, settings, progress)
-    classes = found.classes.names
+        evaluation = evaluate_cells(classifier, annotated, settings, progress)
+    classes = evaluation.classes.names
     presets = {
-        name: with_names(by_preset(found.images, len(classes), name), classes) for name in names
+        name: with_names(by_preset(evaluation.images, len(classes), name), classes)
+        for name in names
     }
     written: tuple[Path, ...] = ()
     if output is not None and output.suffix.lower() == ".json":
-        write_json(output, {"classifier": str(classifier), **found.scores.to_dict()})
+        write_json(output, {"classifier": str(classifier), **evaluation.scores.to_dict()})
         written = (output,)
     elif output is not None:
-        written = write_folder(output, found, classifier, _called(where), presets)
-    return EvaluationSummary(found.scores, found, presets, warnings_of(found), written)
+        written = write_folder(output, evaluation, classifier, _called(where), presets)
+    warnings = warnings_of(evaluation)
+    return EvaluationSummary(evaluation.scores, evaluation, presets, warnings, written)
 
 
 def _called(where: SetOptions) -> str:
@@ -225,7 +227,7 @@ def validate(
     test = parse_set(set_, None if folds_only else test_split, he_mpp)()
     conventions = Conventions(radius_um=radius_um, resample="slide")
     with bar("validate") as progress:
-        found = run_validation(
+        validation = run_validation(
             paths_of(datasets),
             training,
             test,
@@ -236,5 +238,5 @@ def validate(
             progress,
         )
     if written is not None:
-        write_json(written, found.to_dict())
-    return found
+        write_json(written, validation.to_dict())
+    return validation

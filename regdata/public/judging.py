@@ -184,7 +184,7 @@ class Registering:
 
     def _summary(
         self,
-        found: Registration,
+        registration: Registration,
         method: str,
         verdict: Verdict | None,
         landmarks: dict[str, RegistrationError],
@@ -193,10 +193,10 @@ class Registering:
         return RegistrationSummary(
             output=self.options.output,
             report=None if verdict is None else self.options.folder,
-            he_to_if=found.he_to_if,
+            he_to_if=registration.he_to_if,
             method=method,
-            correlation=found.correlation,
-            affine_correlation=found.affine_correlation,
+            correlation=registration.correlation,
+            affine_correlation=registration.affine_correlation,
             verdict=verdict,
             landmarks=landmarks,
             compared=self.compared,

@@ -133,15 +133,15 @@ def segment_each(
         or the only slide fails.
     """
     settings = _options(**options)
-    found = find_slides(slides)
-    one_file = len(slides) == 1 and found == list(slides)
-    outputs = outputs_of(found, output, one_file)
+    paths = find_slides(slides)
+    one_file = len(slides) == 1 and paths == list(slides)
+    outputs = outputs_of(paths, output, one_file)
     network = load_model(path_of(model), device, exact)
     if licence is not None and (text := terms(network.config)):
         licence(text)
-    results = segment_slides(found, outputs, network, settings)
-    for slide, result in zip(found, results, strict=True):
-        if isinstance(result, RegdataError) and len(found) == 1:
+    results = segment_slides(paths, outputs, network, settings)
+    for slide, result in zip(paths, results, strict=True):
+        if isinstance(result, RegdataError) and len(paths) == 1:
             raise result
         yield slide, result
 

@@ -23,7 +23,7 @@ def validated(model: type[_Model], values: Mapping[str, Any]) -> _Model:
     except ValidationError as error:
         first = error.errors()[0]
         name = first["loc"][0] if first["loc"] else "options"
-        raise RegdataError(f"`{name}=`: {first['msg']}, came {first['input']}") from None
+        raise RegdataError(f"`{name}=`: {first['msg']}, got {first['input']}") from None
 
 
 def several(values: str | Iterable[str]) -> tuple[str, ...]:

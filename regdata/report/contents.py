@@ -144,7 +144,9 @@ class Build:
     def rule(self) -> LabelRule:
         """By which nuclei were labelled."""
         asked = self.record.rules
-        return LabelRule.asked(asked.overlap, asked.ambiguous, asked.certain, asked.legacy_overlap)
+        return LabelRule.with_defaults(
+            asked.overlap, asked.ambiguous, asked.certain, asked.legacy_overlap
+        )
 
     def positive(self, marker: str) -> NDArray[np.bool_]:
         """(N,) nuclei of which so much is stained that they are positive."""

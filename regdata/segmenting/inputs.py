@@ -23,18 +23,18 @@ def find_slides(paths: Sequence[StrPath]) -> list[Path]:
     RegdataError
         A path is missing, or a folder holds none.
     """
-    found: list[Path] = []
+    slides: list[Path] = []
     for path in paths_of(paths):
         if not path.exists():
             raise RegdataError(f"{path}: no such slide or folder")
         if path.is_file() or is_zarr(path):
-            found.append(path)
+            slides.append(path)
             continue
         inside = sorted(p for p in path.iterdir() if p.suffix.lower() in _PICTURES)
         if not inside:
             raise RegdataError(f"{path} holds no slides or pictures ({', '.join(_PICTURES)})")
-        found += inside
-    return found
+        slides += inside
+    return slides
 
 
 def outputs_of(slides: Sequence[StrPath], output: StrPath, one_file: bool) -> list[Path]:
@@ -48,10 +48,10 @@ def outputs_of(slides: Sequence[StrPath], output: StrPath, one_file: bool) -> li
     output = Path(output)
     if one_file and not output.is_dir():
         if output.suffix not in (".h5", ".h5ad"):
-            raise RegdataError(f"expected `output=` to be a .h5 file or a folder, came {output}")
+            raise RegdataError(f"expected `output=` to be a .h5 file or a folder, got {output}")
         return [output]
     if output.is_file() or output.suffix in (".h5", ".h5ad"):
-        raise RegdataError(f"{len(slides)} slides need a folder as `output=`, came {output}")
+        raise RegdataError(f"{len(slides)} slides need a folder as `output=`, got {output}")
     outputs = [output / f"{slide.stem}.h5" for slide in paths_of(slides)]
     twice = {path.name for path in outputs if outputs.count(path) > 1}
     if twice:

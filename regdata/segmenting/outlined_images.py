@@ -61,7 +61,7 @@ def label_images(
         )
     classes = class_names(folder, count) or _own_names(model, count)
     labels = np.array([UNKNOWN, *classes])
-    found = dict.fromkeys(labels.tolist(), 0)
+    counts = dict.fromkeys(labels.tolist(), 0)
     width = model.config.token_width
     with write_dataset(output, width) as out:
         for k, image in enumerate((outlined.read() for outlined in images), 1):
@@ -69,12 +69,12 @@ def label_images(
             label = labels[_kinds_of_cells(image, cells.xy, MATCH_RADIUS_UM / mpp)]
             out.append(cells, {"slide": image.name, "patient": image.name, "label": label})
             for name, number in zip(*np.unique(label, return_counts=True), strict=True):
-                found[str(name)] += int(number)
+                counts[str(name)] += int(number)
             progress(k / len(images))
         he = SlideRecord(path=str(folder.resolve()), sha256=_sha256(images), mpp=mpp)
         record = Record(classes=tuple(classes), model=model.describe(), he=he)
         out.finish(model.config.classes, record)
-    return found
+    return counts
 
 
 def _own_names(model: Model, count: int) -> tuple[str, ...]:

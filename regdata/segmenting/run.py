@@ -144,12 +144,15 @@ def _run(
     with _journal(output, key, width, options) as journal:
         run = Segmentation(slide, model, tissue, options.settings, options.resources, journal)
         count = 0
-        with write_dataset(output, width) as out, counter("segment", len(run.plan.tiles)) as told:
+        with (
+            write_dataset(output, width) as out,
+            counter("segment", len(run.plan.tiles)) as advance,
+        ):
             for cells in run.cells():
                 cells = apply_classifier(cells, classifier) if classifier else cells
                 out.append(cells, {"slide": slide.path.stem, **quality_columns(cells, run)})
                 count += len(cells)
-                told(len(run.tiles), f"{count} cells")
+                advance(len(run.tiles), f"{count} cells")
             out.finish(kinds, describe(run, model, classifier, key))
     flagged = sum(run.settings.limits.is_bad(tile.quality) is not None for tile in run.tiles)
     skipped = sum(tile.skipped for tile in run.tiles)

@@ -177,8 +177,8 @@ def test_an_empty_mask_is_warned_of(pair: SimulatedPair, mask: Path) -> None:
     ("words", "told"),
     [
         (("--masks", "MASK"), "Missing option '--marker'"),
-        (("--masks", "MASK", "--marker", "CD3", "--if", "x"), "came --if and --masks"),
-        (("--marker", "CD3"), "came none"),
+        (("--masks", "MASK", "--marker", "CD3", "--if", "x"), "got --if and --masks"),
+        (("--marker", "CD3"), "got none"),
         (("--masks", "MASK", "--marker", "CD3", "--threshold", "otsu"), "--threshold does not go"),
         (("--masks", "MASK", "--marker", "CD3", "--certain", "0.9"), "--certain does not go"),
         (("--masks", "MASK", "--marker", "CD3", "--antigen", "x"), "--antigen does not go"),

@@ -75,8 +75,8 @@ def _outline(instances: Labels, i: int, box: Ints) -> Labels:
     """(n, 2) outer contour, indices (x, y) of border pixels."""
     top, left, bottom, right = box.tolist()
     mask = (instances[top:bottom, left:right] == i).view(np.uint8)
-    found, _ = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
-    return np.asarray(found[0][:, 0], dtype=np.int32)
+    contours, _ = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
+    return np.asarray(contours[0][:, 0], dtype=np.int32)
 
 
 def _renumber(instances: Labels, index: Ints, count: int) -> Labels:

@@ -79,15 +79,15 @@ def load_checkpoint(path: Path | str) -> CellViT:
 
 
 def check_entries(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: StrPath
+    expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], path: StrPath
 ) -> None:
     """Refuse weights that do not fit, naming the first differences."""
     path = Path(path)
-    shapes, got = _shapes(expected), _shapes(found)
+    shapes, got = _shapes(expected), _shapes(stored)
     wrong = sorted(n for n in shapes.keys() | got.keys() if shapes.get(n) != got.get(n))
     if wrong:
         first = ", ".join(
-            f"{name} (expected {shapes.get(name, 'nothing')}, came {got.get(name, 'nothing')})"
+            f"{name} (expected {shapes.get(name, 'nothing')}, got {got.get(name, 'nothing')})"
             for name in wrong[:3]
         )
         raise RegdataError(
@@ -122,8 +122,8 @@ def read_torch(path: Path, device: str = "cpu") -> dict[str, Any]:
             "regdata .safetensors, a CellViT checkpoint or HistoPLUS weights"
         ) from error
     if not isinstance(content, dict) or not content:
-        found = "nothing" if isinstance(content, dict) else f"a {type(content).__name__}"
-        raise RegdataError(f"{path} holds {found}; expected a dictionary of weights")
+        kind = "nothing" if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise RegdataError(f"{path} holds {kind}; expected a dictionary of weights")
     return content
 
 

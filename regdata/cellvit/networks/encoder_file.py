@@ -71,11 +71,11 @@ def find_encoder(content: Mapping[str, Any], path: Path) -> EncoderFacts | None:
     if patches is None or any(name.startswith(_NETWORK) for name in state):
         return None
     prefix = patches.removesuffix(_PATCHES)
-    found = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    entries = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     stored = "Segment Anything (its image encoder)" if "image_encoder" in prefix else "timm's names"
     if "teacher" in content:
         stored = "DINO training (its teacher)"
-    return _facts({f"encoder.{k}": tuple(v.shape) for k, v in found.items()}, stored, path)
+    return _facts({f"encoder.{k}": tuple(v.shape) for k, v in entries.items()}, stored, path)
 
 
 def _facts(shapes: Shapes, stored: str, path: Path) -> EncoderFacts:

@@ -118,7 +118,7 @@ def _backbone(described: config.StemEncoder) -> tuple[nn.Module, int]:
     if widths[:3] != described.stem_widths:
         raise RegdataError(
             f"expected stem_widths = {list(widths[:3])}, those of {described.backbone}, "
-            f"came {list(described.stem_widths)}"
+            f"got {list(described.stem_widths)}"
         )
     return backbone, widths[3]
 
@@ -211,7 +211,7 @@ class SamEncoder(VisionTransformerSAM):  # type: ignore[misc]
         if max(height, width) > side:
             raise RegdataError(
                 f"expected an image of at most {side * self.described.patch} px a side (this "
-                f"encoder has no positions beyond), came {image.shape[-1]} x {image.shape[-2]}; "
+                f"encoder has no positions beyond), got {image.shape[-1]} x {image.shape[-2]}; "
                 "use smaller tiles"
             )
         x = x + self.pos_embed[:, :height, :width]

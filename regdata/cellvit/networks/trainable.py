@@ -56,7 +56,7 @@ def trainable_config(name: str) -> CellViTConfig:
         return histoplus_config({"encoder.pos_embed": (1, patches, 768)})
     if name not in _ENCODERS:
         known = ", ".join(["default", *_ENCODERS, "HistoPLUS-40x", "HistoPLUS-20x"])
-        raise RegdataError(f"expected network.variant to be one of {known}, came {name}")
+        raise RegdataError(f"expected network.variant to be one of {known}, got {name}")
     encoder = _ENCODERS[name]
     return CellViTConfig(
         name=name,

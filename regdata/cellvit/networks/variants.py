@@ -249,9 +249,9 @@ def _generic(width: int, depth: int, settings: Settings) -> tuple[int, tuple[int
     return int(heads), (first, second, third, last)  # type: ignore[call-overload]
 
 
-def _require(fits: bool, found: str) -> None:
+def _require(fits: bool, content: str) -> None:
     if not fits:
-        raise RegdataError(f"holds {found}, which is no published CellViT")
+        raise RegdataError(f"holds {content}, which is no published CellViT")
 
 
 def _classes(count: int, settings: Settings) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def pick_device(name: str) -> torch.device:
     try:
         return torch.device(name)
     except RuntimeError:
-        raise RegdataError(f"expected `device=` auto, cpu or cuda, came {name}") from None
+        raise RegdataError(f"expected `device=` auto, cpu or cuda, got {name}") from None
 
 
 def fast_precision(device: torch.device) -> torch.dtype:

@@ -46,8 +46,8 @@ def linked(pairs: Ints, count: int) -> Ints:
 
 def any_of_group(group: Ints, mask: Bools) -> Bools:
     """For each mask, whether `mask` holds for any of its group, (N,)."""
-    found: Bools = (np.bincount(group, mask) > 0)[group]
-    return found
+    holds: Bools = (np.bincount(group, mask) > 0)[group]
+    return holds
 
 
 def choose(claims: Claims, pairs: Ints, among: Bools) -> Bools:
@@ -79,8 +79,8 @@ def choose(claims: Claims, pairs: Ints, among: Bools) -> Bools:
 def _found_at_home(claims: Claims, group: Ints) -> Bools:
     """For each mask, whether the tile in whose core it lies has one in its group, (N,)."""
     tiles = int(max(claims.tile.max(), claims.home.max())) + 1
-    found: Bools = np.isin(group * tiles + claims.home, group * tiles + claims.tile)
-    return found
+    at_home: Bools = np.isin(group * tiles + claims.home, group * tiles + claims.tile)
+    return at_home
 
 
 def _best_tile(claims: Claims, index: Ints, group: Ints) -> Bools:

@@ -95,7 +95,7 @@ def make_plan(
         raise RegdataError(
             f"expected a slide of at most {_COARSEST * config.mpp:.2f} µm per pixel for "
             f"{config.name} (made for {config.mpp}), {slide.path} has {mpp:.3g}; scan it finer, "
-            "or pass the true pixel size"
+            "or pass the true pixel size with `he_mpp=`"
         )
     downsample = _choose_downsample(mpp, slide.downsamples, config.mpp, tiling.native)
     size = (max(1, round(side / downsample)) for side in slide.size)
@@ -155,7 +155,7 @@ def _region(slide: Slide, region: Box | None) -> tuple[float, float, float, floa
         return 0, 0, width, height
     if region.x >= width or region.y >= height:
         raise RegdataError(
-            f"expected a region inside {slide.path} ({width} x {height} px), came one that begins "
+            f"expected a region inside {slide.path} ({width} x {height} px), got one that begins "
             f"at {region.x},{region.y}"
         )
     return region.x, region.y, region.x + region.w, region.y + region.h

@@ -149,8 +149,8 @@ def _ink(density: Float) -> Bools:
     navy = (red > 0.8) & (red > 0.9 * green) & (blue < 0.4 * red)
     warm = (blue - red > 0.8) & (blue > 0.7 * green)
     black = (least > 0.5) & (least > 0.75 * most)
-    found: Bools = cyan | navy | warm | black
-    return found
+    ink: Bools = cyan | navy | warm | black
+    return ink
 
 
 def _darkest(fine: NDArray[np.uint8], coarse: NDArray[np.uint8], glass: float) -> Float:
@@ -173,8 +173,8 @@ def _folds(density: Float, darkest: Float, tissue: Bools) -> Bools:
     mean = cv2.blur(density, (5, 5))  # over 20 µm: tissue, not single nuclei
     thick = cv2.erode((mean / usual).min(axis=2), np.ones((3, 3)))
     dark = cv2.erode(darkest / max(float(np.median(darkest[tissue])), 0.04), np.ones((3, 3)))
-    found = (thick > _THICK) & (dark > _DARK) & (mean.mean(axis=2) > _FOLD_OD)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+    folded = (thick > _THICK) & (dark > _DARK) & (mean.mean(axis=2) > _FOLD_OD)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(folded.astype(np.uint8))
     large = stats[:, cv2.CC_STAT_AREA] * _COARSE_UM**2 >= _FOLD_UM2
     large[0] = False
     folds: Bools = large[labels]

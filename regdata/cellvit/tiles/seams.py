@@ -60,7 +60,7 @@ class TileGrid:
         """Refuse tiles that overlap more than their neighbours."""
         if not 0 <= 2 * self.overlap <= self.tile:
             raise RegdataError(
-                f"expected an overlap from 0 to half a tile ({self.tile // 2} px), came "
+                f"expected an overlap from 0 to half a tile ({self.tile // 2} px), got "
                 f"{self.overlap}; choose a smaller overlap or a larger tile"
             )
 

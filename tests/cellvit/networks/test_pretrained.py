@@ -71,7 +71,7 @@ def test_safetensors_too(tmp_path: Path) -> None:
 def test_no_matching_entry_is_an_error(tmp_path: Path) -> None:
     """The published code loads nothing from Meta's file, and says nothing."""
     torch.save({"something.else": torch.zeros(1)}, tmp_path / "x.pth")
-    with pytest.raises(RegdataError, match=r"no entry of the encoder .* came something.else"):
+    with pytest.raises(RegdataError, match=r"no entry of the encoder .* got something.else"):
         load_encoder(network(VIT, 1), tmp_path / "x.pth")
 
 

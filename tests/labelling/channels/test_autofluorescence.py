@@ -59,15 +59,15 @@ def test_constant_channel_and_little_tissue_are_refused() -> None:
     tissue = np.ones(marker.shape, bool)
     with pytest.raises(RegdataError, match=r"constant \(value 3\)"):
         fit_ratio(marker, np.full_like(af, 3), tissue)
-    with pytest.raises(RegdataError, match="came 10"):
+    with pytest.raises(RegdataError, match="got 10"):
         fit_ratio(marker, af, np.arange(tissue.size).reshape(tissue.shape) < 10)
 
 
 @pytest.mark.parametrize(
     ("channel", "message"),
     [
-        (0, "came DAPI, which is the nuclear"),
-        (1, "came CD3, which is the marker"),
+        (0, "got DAPI, which is the nuclear"),
+        (1, "got CD3, which is the marker"),
         (3, "no channel 3"),
     ],
 )

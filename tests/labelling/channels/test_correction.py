@@ -213,8 +213,8 @@ def test_arrays_hold_all_of_it(tmp_path: Path) -> None:
         (CorrectionOptions(autofluorescence=1), "which is the marker"),
         (CorrectionOptions(autofluorescence=0, dapi=0), "which is the nuclear"),
         (CorrectionOptions(autofluorescence=2), "is constant"),
-        (CorrectionOptions(ratio=1.0), "came ratio 1 and no channel"),
-        (CorrectionOptions(autofluorescence=2, ratio=-1.0), "came ratio -1 and AF"),
+        (CorrectionOptions(ratio=1.0), "got ratio 1 and no channel"),
+        (CorrectionOptions(autofluorescence=2, ratio=-1.0), "got ratio -1 and AF"),
     ],
 )
 def test_wishes_that_cannot_be_met(options: CorrectionOptions, message: str) -> None:

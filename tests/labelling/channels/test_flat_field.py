@@ -52,7 +52,7 @@ def test_at_repeats_in_every_field_and_in_every_region() -> None:
     assert np.allclose(coarse, whole.reshape(75, 4, 100, 4).mean((1, 3)), atol=0.01)
 
 
-@pytest.mark.parametrize(("field", "message"), [(400.0, "4 camera fields"), (3.0, "came 3.0")])
+@pytest.mark.parametrize(("field", "message"), [(400.0, "4 camera fields"), (3.0, "got 3.0")])
 def test_fields_that_cannot_be_told_are_refused(field: float, message: str) -> None:
     overview, tissue = section((300, 400), 40.0, 0.4)
     with pytest.raises(RegdataError, match=message):

@@ -45,15 +45,15 @@ def test_shares_are_compared_as_counts_of_pixels(thousandths: int) -> None:
 
 def test_defaults_stand_here() -> None:
     assert (OVERLAP, AMBIGUOUS, CERTAIN) == (0.15, 0.05, 0.8)
-    assert LabelRule.asked() == LabelRule() == LabelRule(0.15, 0.05, 0.8, legacy=False)
+    assert LabelRule.with_defaults() == LabelRule() == LabelRule(0.15, 0.05, 0.8, legacy=False)
 
 
 def test_what_was_asked_for_holds() -> None:
-    assert LabelRule.asked(0.5, 0.3, 0.9, True) == LabelRule(0.5, 0.3, 0.9, True)
-    assert LabelRule.asked(0.5).ambiguous == 0.05
-    assert LabelRule.asked(0.02) == LabelRule(0.02, 0.02)  # the default band gives way
-    assert LabelRule.asked(0.0).ambiguous == 0.0
-    assert LabelRule.asked(ambiguous=0.0).ambiguous == 0.0
+    assert LabelRule.with_defaults(0.5, 0.3, 0.9, True) == LabelRule(0.5, 0.3, 0.9, True)
+    assert LabelRule.with_defaults(0.5).ambiguous == 0.05
+    assert LabelRule.with_defaults(0.02) == LabelRule(0.02, 0.02)  # the default band gives way
+    assert LabelRule.with_defaults(0.0).ambiguous == 0.0
+    assert LabelRule.with_defaults(ambiguous=0.0).ambiguous == 0.0
 
 
 def test_no_nuclei() -> None:
