@@ -13,7 +13,7 @@ from regdata.errors import RegdataError
 from regdata.slides import Slide
 
 _BINS = 20
-_FEWEST = 200  # pixels from which a line can be told
+_FEWEST = 200  # pixels that a line can be fitted to
 _LOW = 30.0  # percentile of the marker among pixels of like autofluorescence: unstained
 _ROUNDS = 30
 _TRIM = 2.5  # robust standard deviations
@@ -78,7 +78,7 @@ def fit_ratio(marker: Plane, af: Plane, tissue: NDArray[np.bool_]) -> float:
     if len(x) < _FEWEST:
         raise RegdataError(
             f"expected at least {_FEWEST} pixels of tissue to fit autofluorescence to, got "
-            f"{len(x)}; pass the ratio of the exposures instead"
+            f"{len(x)}; pass `autofluorescence=CHANNEL:RATIO`"
         )
     if x.max() - x.min() <= 1e-5 * np.abs(x).max():
         raise RegdataError(

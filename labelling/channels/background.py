@@ -59,7 +59,7 @@ class Background:
 def estimate_background(
     overview: NDArray[Any], tissue: NDArray[np.bool_], block: int
 ) -> NDArray[np.float32]:
-    """A low percentile of the tissue in each block, smoothed over neighbours.
+    """The background on a grid: a low percentile of each block of tissue, smoothed.
 
     Parameters
     ----------
@@ -111,12 +111,12 @@ def _smooth(grid: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def channel_background(slide: Slide, channel: int, tissue: NDArray[np.bool_]) -> Background:
-    """Estimate the background of one channel of a slide with a pixel size.
+    """The background of one channel of a slide that has a pixel size.
 
     Parameters
     ----------
     tissue
-        (h, w) mask over the whole slide.
+        (h, w) mask over the whole slide at any resolution.
 
     Raises
     ------

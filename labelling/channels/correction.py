@@ -74,7 +74,7 @@ class Correction:
     saturation: float | None = None
 
     def describe(self) -> dict[str, Any]:
-        """What a dataset keeps of how the channel was corrected."""
+        """How the channel was corrected, as a file of cells keeps it."""
         description: dict[str, Any] = {
             "channel": self.channel,
             "background": _range(self.background),
@@ -100,7 +100,7 @@ class Correction:
         return description
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays for `numpy.savez` that `from_arrays` reads back."""
+        """Arrays for `numpy.savez`, grids (rows, columns) and scalars; `from_arrays` reads them."""
         level = np.nan if self.saturation is None else self.saturation
         arrays = {
             "channel": np.array(self.channel),
@@ -118,7 +118,7 @@ class Correction:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Correction":
-        """Read back what `to_arrays` gave."""
+        """The correction that `to_arrays` gave the arrays of."""
         block, hot, level = arrays["scalars"].tolist()
         autofluorescence = shading = None
         if "af_grid" in arrays:

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from regdata.errors import RegdataError
 
-_FEWEST = 4  # fields with tissue from which their common profile can be told
+_FEWEST = 4  # fields with tissue that show their common profile
 _SAMPLES = 32  # a side of the profile, at most
 _ROUNDS = 4
 _DARKEST = 0.1

@@ -35,9 +35,12 @@ class Footprints:
         return np.diff(self.offsets)
 
     def share(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """(N,) share of the pixels of each nucleus that lie in a mask of the region.
+        """(N,) share of the pixels of each nucleus that lie in a mask; 0 without pixels.
 
-        0 for a nucleus without pixels.
+        Parameters
+        ----------
+        mask
+            (h, w) bool, of the region.
         """
         inside = np.concatenate([[0], np.cumsum(mask.reshape(-1)[self.pixels], dtype=np.int64)])
         hits = inside[self.offsets[1:]] - inside[self.offsets[:-1]]
@@ -47,7 +50,7 @@ class Footprints:
 def footprints(
     cells: CellTable, corner: tuple[float, float], size: tuple[int, int], step: float
 ) -> Footprints:
-    """Rasterise nuclei, boundary included.
+    """The pixels of each nucleus in a region, those of its boundary included.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ def footprints(
 def polygons(
     vertices: NDArray[np.int32], offsets: NDArray[np.int64], size: tuple[int, int]
 ) -> Footprints:
-    """Fill polygons as OpenCV does, boundary included.
+    """The pixels of each polygon, filled as by OpenCV, boundary included.
 
     Parameters
     ----------
@@ -164,7 +167,7 @@ def rings(owner: NDArray[np.int32], width: float, count: int) -> Footprints:
     width
         Pixels.
     count
-        Rings are made of the first so many.
+        Number of nuclei that get a ring; they come first.
     """
     if not owner.any():
         return Footprints(np.zeros(0, np.int32), np.zeros(count + 1, np.int64))
@@ -179,7 +182,7 @@ def rings(owner: NDArray[np.int32], width: float, count: int) -> Footprints:
 
 
 def grouped(owner: NDArray[np.int32], count: int) -> Footprints:
-    """Pixels by owner.
+    """The pixels of each nucleus, from a map that says whose each pixel is.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """How intensities are spread over the pixels of a nucleus, in so few numbers that they are kept.
 
 The curve of a nucleus holds 21 of its n pixel values in descending order: entry k is the one at
-place floor(k n / 20), the last entry the least. Thresholds are found in curves. Shares are counted
+place floor(k n / 20), the last entry the least. Thresholds are read off curves. Shares are counted
 in all pixels, see `pixels`; files of before those were kept have curves alone: more than k / 20 of
 the pixels lie above a threshold exactly when entry k does, so that cut-offs in steps of 0.05 decide
 as the pixels would.
@@ -39,14 +39,14 @@ class Spread:
 
 
 def spread(plane: NDArray[np.float32], nuclei: Footprints) -> Spread:
-    """How intensities are spread over the pixels of each nucleus.
+    """The curve, mean and sorted intensities of the pixels of each nucleus.
 
     Parameters
     ----------
     plane
         (h, w) intensities of the region.
     nuclei
-        Their pixels in it.
+        Pixels of the nuclei in the region.
     """
     count = len(nuclei.offsets) - 1
     curve = np.full((count, LEVELS + 1), np.nan, np.float32)
@@ -123,7 +123,15 @@ def overlap(curve: Curve, threshold: NDArray[np.floating] | float) -> NDArray[np
 
 
 def at_share(curve: Curve, share: float) -> NDArray[np.float32]:
-    """The intensity that just so large a share of the pixels reaches, (N,): overlap's inverse."""
+    """(N,) float32 intensity that exactly this share of the pixels reaches; inverse of `overlap`.
+
+    Parameters
+    ----------
+    curve
+        (N, 21) float32.
+    share
+        0 to 1.
+    """
     place = share * LEVELS
     k = min(int(place), LEVELS - 1)
     part = np.float32(place - k)

@@ -66,9 +66,14 @@ class Measured:
     pixels: dict[str, PixelValues] = field(default_factory=dict)
 
     def share(self, name: str, threshold: NDArray[np.floating]) -> Column:
-        """(N,) share of the pixels of `nucleus_CD3` or `ring_CD3` above a threshold at each.
+        """(N,) share of the pixels of `nucleus_CD3` or `ring_CD3` above a threshold.
 
-        Without pixels it is interpolated, and right at the steps of the curves only.
+        Without pixels it is interpolated, and exact at the steps of the curves only.
+
+        Parameters
+        ----------
+        threshold
+            (N,) intensity, one for each nucleus.
         """
         if name in self.pixels:
             return self.pixels[name].share(threshold)
@@ -77,7 +82,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Region:
-    """Nuclei measured together: theirs come first, then neighbours that only bound their rings."""
+    """Nuclei that are measured together, and the neighbours that bound their rings.
+
+    Attributes
+    ----------
+    index, neighbours
+        (n,) and (m,) int64, rows of the table of cells.
+    corner
+        (x, y) of the top-left corner, level-0 H&E pixels.
+    size
+        (w, h), pixels.
+    """
 
     index: NDArray[np.int64]
     neighbours: NDArray[np.int64]
@@ -107,9 +122,9 @@ def measure(
     step
         Level-0 pixels per pixel at which nuclei are rasterised; the network's resolution.
     error_um
-        (N,) expected error of the registration at each; NaN where nothing tells.
+        (N,) expected error of the registration, µm; NaN where it is not known.
     ring_um
-        Width of the ring.
+        Width of the ring, µm.
     """
     out = _empty(len(cells), signals)
     blocks: dict[str, list[Block]] = {name: [] for name in out.curves}
@@ -193,7 +208,7 @@ def _both(nuclei: Footprints, around: Footprints, mask: NDArray[np.bool_]) -> Co
 
 
 def ring_margin(width: float) -> int:
-    """Pixels around nuclei that must be seen to tell their rings from those of all others.
+    """How many pixels around nuclei must be read to separate their rings from all others.
 
     A pixel of the ring belongs to another nucleus that is nearer, and as far away at most.
     """
@@ -220,7 +235,7 @@ def regions(cells: CellTable, step: float, margin: int, whole: bool = False) -> 
     groups = np.split(order, changes)
     by_block = {tuple(block[group[0]].tolist()): group for group in groups}
     for (x, y), index in by_block.items():
-        # whole steps from the slide's corner, so that nuclei fall on the pixels they were found on
+        # whole steps from the slide's corner, so that nuclei fall on the very pixels of the network
         start = np.floor(low[index].min(0) / step - margin)
         stop = np.ceil(high[index].max(0) / step + margin)
         others = [

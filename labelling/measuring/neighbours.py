@@ -23,7 +23,13 @@ _REACH = 2.5  # of the blur; hardly any light comes from further away
 
 
 def reach(sigma: NDArray[np.float64]) -> int:
-    """Pixels from which light comes over at most; nuclei whose blur nobody knows do not count."""
+    """The farthest that light spreads from a nucleus, in pixels.
+
+    Parameters
+    ----------
+    sigma
+        (N,) float64, blur of light and place, pixels; NaN where it is not known.
+    """
     known = sigma[np.isfinite(sigma)]
     return math.ceil(_REACH * min(float(known.max(initial=0.0)), _WIDEST))
 
@@ -35,7 +41,7 @@ def lent_light(
     sigma: NDArray[np.float64],
     count: int,
 ) -> NDArray[np.float32]:
-    """Share of the mean intensity of nuclei that brighter neighbours explain.
+    """The share of each nucleus's mean intensity that its brighter neighbours explain.
 
     Parameters
     ----------
@@ -48,7 +54,7 @@ def lent_light(
     sigma
         (count,) blur of light and place, pixels.
     count
-        The first so many are tested.
+        Number of nuclei tested; they come first.
 
     Returns
     -------

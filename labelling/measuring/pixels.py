@@ -42,7 +42,15 @@ class Block:
 
     @classmethod
     def pack(cls, rows: Ints, area: Ints, values: NDArray[np.float32]) -> "Block":
-        """A block of values, nucleus after nucleus, each nucleus's sorted."""
+        """A block of intensities, nucleus after nucleus.
+
+        Parameters
+        ----------
+        rows, area
+            (n,) int64, which of the N nuclei they are, and the number of pixels of each.
+        values
+            (P,) float32, those of each nucleus in ascending order.
+        """
         codes = _codes(values)
         steps = np.diff(codes, prepend=np.uint32(0)).astype("<u4")
         planes = steps.view(np.uint8).reshape(-1, 4)[:, :_BYTES].T
@@ -101,10 +109,10 @@ class PixelValues:
         return out
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """What a file keeps of it.
+        """The arrays that a file keeps.
 
-        `rows` and `area` of the nuclei, block after block; in `blocks`, of each its number of
-        nuclei and of bytes; and those bytes, `packed`.
+        `rows` and `area`, (N,), block after block; `blocks`, (B, 2), the number of nuclei and of
+        bytes of each block; and those bytes, `packed`, (b,) uint8.
         """
         none: list[NDArray[Any]] = [np.zeros(0, np.int64)]
         sizes = [(len(block.rows), len(block.packed)) for block in self.blocks]
@@ -117,7 +125,7 @@ class PixelValues:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "PixelValues":
-        """What `to_arrays` was made from."""
+        """The values that `to_arrays` gave the arrays of."""
         return cls(tuple(_blocks(arrays)))
 
 

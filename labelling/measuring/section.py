@@ -23,17 +23,19 @@ _FLOOR = 0.02  # of the usual intensity, so that logs stay finite
 def lost(
     nuclear: NDArray[np.float32], xy_um: NDArray[np.float64], tile_um: float = 3 * _TILE_UM
 ) -> Bools:
-    """Nuclei of the H&E that the restained section does not show any more.
+    """Which nuclei of the H&E the restained section no longer shows, (N,).
 
     Their nuclear stain is below 30 % of the median around them; where that is itself low, of
-    half the median of the slide, so that a region lost altogether is found too.
+    half the median of the slide, so that a region lost as a whole is recognised, too.
 
     Parameters
     ----------
     nuclear
         (N,) mean of the nuclear channel in each nucleus, background-subtracted.
     xy_um
-        (N, 2) their places.
+        (N, 2) float64, centroids, µm on the H&E slide.
+    tile_um
+        Side of the tiles whose median a nucleus is compared with, µm.
     """
     if not len(nuclear):
         return np.zeros(0, np.bool_)
@@ -50,7 +52,7 @@ def out_of_focus(
     error_um: NDArray[np.floating],
     tile_um: float = _TILE_UM,
 ) -> Bools:
-    """Nuclei in tiles where the nuclear stain of the restained section is blurred.
+    """Which nuclei lie in tiles whose nuclear stain is blurred in the restained section, (N,).
 
     In focus a nucleus is several times brighter than the ring around it. A tile whose median
     log ratio is below half of the slide's is out of focus, or lies double.
@@ -59,8 +61,10 @@ def out_of_focus(
     ----------
     nuclear, ring
         (N,) mean of the nuclear channel in nuclei and in the rings around them.
+    xy_um
+        (N, 2) float64, centroids, µm on the H&E slide.
     error_um
-        (N,) expected registration error; nuclei beside their light have no contrast either, so
+        (N,) expected registration error, µm; nuclei beside their light have no contrast either, so
         those with more than 1 µm say nothing.
     """
     if not len(nuclear):
@@ -77,7 +81,17 @@ def out_of_focus(
 def tile_medians(
     values: NDArray[np.float32], xy_um: NDArray[np.float64], tile_um: float
 ) -> NDArray[np.float64]:
-    """(N,) median of the values of all nuclei in the same tile, NaN among fewer than five."""
+    """(N,) median of the values of all nuclei in the same tile; NaN if there are fewer than five.
+
+    Parameters
+    ----------
+    values
+        (N,) float32, one value of each nucleus; NaN is left out.
+    xy_um
+        (N, 2) float64, centroids, µm on the H&E slide.
+    tile_um
+        Side of a tile, µm.
+    """
     out = np.full(len(values), np.nan)
     known = np.flatnonzero(np.isfinite(values))
     place = np.floor(xy_um / tile_um).astype(np.int64)

@@ -1,4 +1,4 @@
-"""From what every marker says of a nucleus to its class."""
+"""From the state of every marker in a nucleus to its class."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,11 +19,11 @@ def decide(
     place: NDArray[np.uint16],
     legacy: bool = False,
 ) -> dict[str, Any]:
-    """Label N nuclei.
+    """Columns of labels of N nuclei, from the state of each marker.
 
-    A nucleus takes the one class whose rule holds; none holds: negative; it cannot be told
-    (Kleene's logic), or several hold: unknown. By the published rule nothing is, and of several
-    classes the likeliest is taken, the first of equals.
+    A nucleus takes the one class whose rule holds; where none holds it is negative, where that is
+    undecided (Kleene's logic) or several hold, unknown. The published rule leaves none unknown:
+    of several classes the likeliest is taken, the first of equals.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def decide(
     why
         Per marker (N,) bits of `reasons`, why it is unknown.
     chances
-        Per marker (N,) how likely it is positive.
+        Per marker (N,) probability that it is positive.
     place
         (N,) bits of `reasons` that hold whatever the markers say.
 

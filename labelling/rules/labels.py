@@ -33,13 +33,13 @@ class Nuclei:
     Attributes
     ----------
     xy_um
-        (N, 2) places on the H&E slide.
+        (N, 2) float64, centroids, µm on the H&E slide.
     radius_um
-        (N,) of circles as large as they are.
+        (N,) of circles of the same area, µm.
     flags
-        (N,) see `regdata.cells.table.FLAGS`.
+        (N,) uint8, see `regdata.cells.table.FLAGS`.
     error_um
-        (N,) expected error of the registration, NaN where nothing tells.
+        (N,) expected error of the registration, µm; NaN where it is not known.
     measured
         Their intensities.
     """
@@ -77,16 +77,16 @@ class Marker:
 
 @dataclass(frozen=True)
 class MarkerState:
-    """What one marker says of N nuclei.
+    """The state of one marker in N nuclei, and why.
 
     Attributes
     ----------
     state
-        (N,) 1 positive, 0 negative, -1 unknown.
+        (N,) int8: 1 positive, 0 negative, -1 unknown.
     probability
-        (N,) of being positive.
+        (N,) probability of being positive.
     overlap, threshold
-        (N,) what it was decided by.
+        (N,) share of stained pixels and intensity that decided it.
     reasons
         (N,) uint16, why it is unknown.
     """
@@ -99,7 +99,7 @@ class MarkerState:
 
 
 def place_reasons(nuclei: Nuclei, nuclear: str | None) -> NDArray[np.uint16]:
-    """Why nuclei cannot be labelled whatever the marker says, (N,) bits of `reasons`.
+    """(N,) bits of `reasons`: why nuclei have no label, whatever the markers are.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def place_reasons(nuclei: Nuclei, nuclear: str | None) -> NDArray[np.uint16]:
 
 
 def marker_state(nuclei: Nuclei, name: str, marker: Marker, rule: LabelRule) -> MarkerState:
-    """What one marker says of the nuclei."""
+    """The state of one marker in the nuclei."""
     columns, part = nuclei.measured.columns, marker.compartment
     threshold = marker.threshold
     at = threshold.surface.at(nuclei.xy_um).astype(np.float32)
@@ -176,7 +176,7 @@ def label_nuclei(
     rule: LabelRule,
     nuclear: str | None,
 ) -> dict[str, Any]:
-    """Label nuclei; see `classes.decide`.
+    """Columns of labels of nuclei; see `classes.decide`.
 
     Parameters
     ----------

@@ -23,12 +23,12 @@ def label_masked(
     classes: Mapping[str, Rule],
     rule: LabelRule,
 ) -> dict[str, Any]:
-    """Label nuclei by their overlaps with masks; see `classes.decide`.
+    """Columns of labels of nuclei, by their overlaps with masks; see `classes.decide`.
 
     Parameters
     ----------
     nuclei
-        Of the measurements only `red_cells` counts.
+        N nuclei; of their measurements only `red_cells` counts.
     overlaps
         Per marker (N,) share of the nucleus, or of its ring, that lies inside the mask.
     classes

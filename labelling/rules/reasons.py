@@ -1,4 +1,4 @@
-"""Why a nucleus has no label: the codes, and which of several is told first."""
+"""Why a nucleus has no label: the codes, and which of several is reported."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ REASONS = {
     "ambiguous": "overlap or intensity between negative and positive",
     "conflict": "positive for several classes",
 }
-"""Code and meaning, in the order in which one is told when there are several."""
+"""Code and meaning; of several the first is reported."""
 NONE = "none"
 """What stands where the label is known."""
 
@@ -29,7 +29,15 @@ def bit(reason: str) -> int:
 
 
 def summed(reasons: Mapping[str, NDArray[np.bool_]], count: int) -> NDArray[np.uint16]:
-    """(N,) sum of the bits of all reasons that hold."""
+    """(N,) uint16 sum of the bits of all reasons that hold.
+
+    Parameters
+    ----------
+    reasons
+        Per reason (N,) bool, for which nuclei it holds.
+    count
+        N.
+    """
     bits = np.zeros(count, np.uint16)
     for reason, holds in reasons.items():
         bits |= np.where(holds, bit(reason), 0).astype(np.uint16)
@@ -37,7 +45,12 @@ def summed(reasons: Mapping[str, NDArray[np.bool_]], count: int) -> NDArray[np.u
 
 
 def first(bits: NDArray[np.uint16]) -> NDArray[np.str_]:
-    """(N,) the code that is told, `none` where no bit is set.
+    """(N,) code of the reason that is reported, `none` where no bit is set.
+
+    Parameters
+    ----------
+    bits
+        (N,) uint16, see `summed`.
 
     Examples
     --------

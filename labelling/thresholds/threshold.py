@@ -43,12 +43,12 @@ _SAMPLES, _SAMPLE = 16, 128  # samples of the noise, and their side in pixels
 
 @dataclass(frozen=True)
 class Nuclei:
-    """What the thresholds that look at nuclei are read off.
+    """What is measured of N nuclei, for the thresholds that are read off nuclei.
 
     Attributes
     ----------
     xy_um
-        (N, 2) places.
+        (N, 2) float64, centroids, µm on the H&E slide.
     area
         (N,) areas, any unit.
     curve
@@ -70,7 +70,7 @@ class Threshold:
     Attributes
     ----------
     method
-        What found it, `auto` resolved.
+        The method that gave it, `auto` resolved.
     surface
         Background-subtracted intensity over the H&E slide; a pixel above it is stained.
     overall
@@ -96,7 +96,7 @@ class Threshold:
     reference: Surface | None = None
 
     def describe(self) -> dict[str, Any]:
-        """What a dataset keeps of it."""
+        """The threshold as a file of cells keeps it."""
         return {
             "method": self.method,
             "value": self.overall,
@@ -152,7 +152,7 @@ def _overall(method: Method, pixels: Histogram, mixture: "_LogMixture | None") -
     if method.name == "gmm" and mixture is None:
         raise RegdataError(
             "the nuclei are one population, which a mixture of Gaussians would cut in two; "
-            "choose another threshold method, or leave the marker out"
+            "choose another method with `thresholds=`, or leave the marker out"
         )
     if mixture is not None and method.name in ("gmm", "auto", "local"):
         return mixture.gate()
@@ -194,7 +194,7 @@ def _mixture(nuclei: Nuclei, pixels: Histogram, components: int) -> _LogMixture 
 
 
 def evident_share(nuclei: Nuclei, surface: Surface) -> float:
-    """Share of the tiles with nuclei that tell where the threshold lies."""
+    """The share of the tiles with nuclei in which the threshold is evident."""
     rows, columns = surface.grid.shape
     place = np.floor(nuclei.xy_um / surface.tile_um).astype(np.int64)
     x, y = np.clip(place, 0, [columns - 1, rows - 1]).T
@@ -281,7 +281,17 @@ def tissue_at(
     xy: tuple[int, int],
     size: tuple[int, int],
 ) -> NDArray[np.bool_]:
-    """The tissue mask of a region at level 0, (h, w), nearest neighbour."""
+    """(h, w) tissue mask of a region at level 0, by nearest neighbour.
+
+    Parameters
+    ----------
+    tissue
+        (H, W) bool, over the whole slide at any resolution.
+    slide_size
+        (w, h) of the slide, level-0 pixels.
+    xy, size
+        Top-left corner and (w, h) of the region, level-0 pixels.
+    """
     rows = (np.arange(size[1]) + xy[1] + 0.5) * tissue.shape[0] / slide_size[1]
     columns = (np.arange(size[0]) + xy[0] + 0.5) * tissue.shape[1] / slide_size[0]
     rows = np.clip(rows.astype(np.int64), 0, tissue.shape[0] - 1)

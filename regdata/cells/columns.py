@@ -23,7 +23,7 @@ class Rows:
         self._used = 0  # rows of the last block
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Add rows; their type and width may change from one portion to the next."""
+        """Add (n, ...) rows; their type and width may change from one portion to the next."""
         while True:
             if self._blocks and self._fits(rows):
                 block = self._blocks[-1]
@@ -39,7 +39,7 @@ class Rows:
             self._used = 0
 
     def array(self) -> NDArray[Any]:
-        """All rows in order; at least one portion must have come."""
+        """(N, ...) all rows in order, of one portion or more."""
         *full, last = self._blocks
         return np.concatenate([*full, last[: self._used]])
 
@@ -104,7 +104,7 @@ class Columns:
 
 
 def _categories(numbers: pd.Series, values: Mapping[Any, int]) -> pd.Categorical:
-    """Categories in sorted order, of numbers that count the values as they came."""
+    """Categories in sorted order, of numbers that count values in the order of their arrival."""
     ordered = pd.Series(list(values), dtype=None if values else object).astype("category").cat
     place = np.append(ordered.codes.to_numpy(np.int64), -1)
     codes = place[numbers.fillna(-1).to_numpy(np.int64)]

@@ -38,7 +38,7 @@ _COLUMNS = ("kind", "kind_probability", "probability", "area_um2", "flags")
 
 
 def label_index(names: Iterable[str], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Index of each label in `classes`, -1 for what is not among them."""
+    """(N,) int64 index of each name in `classes`, -1 for what is not among them."""
     places = {name: i for i, name in enumerate(classes)}
     return np.array([places.get(str(name), -1) for name in names], dtype=np.int64)
 
@@ -126,7 +126,7 @@ class DatasetWriter:
         arrays
             Further entries of obsm, (N, ...).
         pixels
-            Intensities of the pixels of the nuclei, as packed.
+            By name the packed pixels of the nuclei, see `PixelValues.to_arrays`.
         """
         if len(self._xy) == 0:
             self.append(CellTable.empty(self._width))
@@ -269,7 +269,7 @@ def _read_rows(file: h5py.File, obs: pd.DataFrame, rows: slice, tokens: bool = T
 
 
 def read_measured(path: StrPath) -> tuple[CellDataset, dict[str, NDArray[np.float32]]]:
-    """A file of cells without its tokens, and the intensity curves of its nuclei."""
+    """A file of cells without its tokens, and by name the (N, 21) curves of its nuclei."""
     path = Path(path)
     with _open(path) as file:
         obs = read_elem(file["obs"])
@@ -279,7 +279,7 @@ def read_measured(path: StrPath) -> tuple[CellDataset, dict[str, NDArray[np.floa
 
 
 def read_pixels(path: StrPath) -> dict[str, dict[str, NDArray[Any]]]:
-    """The intensities of the pixels of its nuclei, as packed; empty in files without them."""
+    """By name the packed pixels of nuclei, see `PixelValues.to_arrays`; empty if not kept."""
     with _open(path) as file:
         group = file["uns/regdata"]
         return dict(read_elem(group["pixels"])) if "pixels" in group else {}

@@ -38,7 +38,7 @@ class SlideRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord:
-    """The network that found the nuclei.
+    """The network that segmented the nuclei.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class TransformRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class HistogramRecord:
-    """Intensities of the tissue: counts in equal bins from `low` to `high`."""
+    """Intensities of the tissue: (n,) counts in equal bins from `low` to `high`."""
 
     counts: NDArray[np.float64]
     low: float
@@ -107,7 +107,7 @@ class ThresholdRecord:
     value
         Over the whole slide.
     grid, grid_weight
-        Threshold on a grid over the slide, `tile_um` apart, and the weight of each.
+        (rows, columns) float32 thresholds over the slide, `tile_um` apart, and their weights.
     """
 
     method: str
@@ -172,7 +172,7 @@ class GridRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TilesRecord:
-    """Every tile that was run: its place, its cells before merging, its quality."""
+    """Every tile that was run, (T,) each: place, cells before merging, and quality."""
 
     row: NDArray[np.int64]
     column: NDArray[np.int64]
@@ -185,7 +185,7 @@ class TilesRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RulesRecord:
-    """How labels follow from overlaps, None for what was not asked; see `chain.LabelOptions`."""
+    """How labels follow from overlaps; None where not given. See `chain.LabelOptions`."""
 
     classes: dict[str, str] = field(default_factory=dict)
     compartments: dict[str, str] = field(default_factory=dict)
@@ -212,7 +212,7 @@ class Record:
     registration
         Numbers that speak for the map.
     he
-        The slide the cells were found on.
+        The slide the cells lie on.
     key
         Of `regdata segment`: a hash of all that the cells depend on.
     settings, classifier

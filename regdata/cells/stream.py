@@ -19,7 +19,7 @@ class Stream:
         self._waiting: list[NDArray[Any]] = []
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Add rows; only some of them may wait in memory."""
+        """Add (n, ...) rows, of which only some wait in memory."""
         self._waiting.append(rows)
         chunk = self._dataset.chunks[0]
         count = sum(map(len, self._waiting)) // chunk * chunk

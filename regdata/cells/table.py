@@ -65,11 +65,11 @@ class CellTable:
         )
 
     def contour(self, i: int) -> NDArray[np.float32]:
-        """(n, 2) contour of cell i."""
+        """(n, 2) float32 contour of cell i, level-0 pixels."""
         return self.vertices[self.offsets[i] : self.offsets[i + 1]]
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> "CellTable":
-        """The cells a mask or an index array names, in that order."""
+        """The cells that a mask, (N,) bool, or an index, (n,) int64, names, in that order."""
         index = np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
         lengths = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -90,7 +90,7 @@ EDGE = 1
 OUTSIDE_IF = 2
 """Flag: the nucleus lies where the immunofluorescence slide shows nothing; it has no label."""
 BLURRED, FOLD, PEN = 4, 8, 16
-"""Flags: the tile the nucleus was found in is out of focus, folded, or under a pen mark."""
+"""Flags: the tile of the nucleus is out of focus, folded, or under a pen mark."""
 FLAGS = {"edge": EDGE, "outside_if": OUTSIDE_IF, "blurred": BLURRED, "fold": FOLD, "pen": PEN}
 
 _PER_CELL = tuple(f.name for f in fields(CellTable) if f.name not in ("vertices", "offsets"))

@@ -100,7 +100,7 @@ class IfEvidence:
 
     @property
     def step(self) -> float:
-        """Level-0 H&E pixels per pixel at which nuclei were found."""
+        """Level-0 H&E pixels per pixel of the network."""
         return self.source.model.config.mpp / self.source.pair.mpp
 
     @property

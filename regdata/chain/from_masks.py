@@ -121,7 +121,7 @@ class MaskEvidence:
 
     @property
     def step(self) -> float:
-        """Level-0 H&E pixels per pixel at which nuclei were found."""
+        """Level-0 H&E pixels per pixel of the network."""
         return self.source.model.config.mpp / self.mpp
 
     def measure(self, nuclei: Path, run: RunDirectory) -> StageResult[Measured]:

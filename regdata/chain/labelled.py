@@ -89,8 +89,12 @@ def label_columns(
 
     Parameters
     ----------
+    cuts
+        Per marker its threshold.
+    nuclear
+        Name of the nuclear channel.
     overlaps
-        Per marker the overlap where it was counted in pixels.
+        Per marker (N,) float32 overlaps, where they were counted in pixels.
     """
     markers = {
         name: Marker(

@@ -1,4 +1,4 @@
-"""What a build from masks that exist already is asked to do."""
+"""The options of a build from masks that exist already."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ NO_INTENSITIES = ("thresholds", "certain")
 
 
 class MaskedOptions(RunOptions):
-    """What builds from masks share; there are no thresholds and no probabilities."""
+    """Options of every build from masks; there are no thresholds and no probabilities."""
 
     @model_validator(mode="after")
     def _no_intensities(self) -> "MaskedOptions":

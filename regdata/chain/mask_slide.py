@@ -128,7 +128,7 @@ def pixel_ratio(he: Slide, masks: Slide) -> int:
         "whole fraction of it (half, a third): export them so; for an IF slide pass `if_=` instead"
     )
     raise RegdataError(
-        f"{masks.path} ({_told(masks)}) does not fit {he.path} ({_told(he)}): {hint}"
+        f"{masks.path} ({_described(masks)}) does not fit {he.path} ({_described(he)}): {hint}"
     )
 
 
@@ -136,7 +136,7 @@ def _sides(he: Slide, masks: Slide) -> Iterator[tuple[int, int]]:
     return zip(he.size, masks.size, strict=True)
 
 
-def _told(slide: Slide) -> str:
+def _described(slide: Slide) -> str:
     mpp = "no pixel size" if slide.mpp is None else f"{slide.mpp:.4g} µm/px"
     return f"{slide.size[0]} x {slide.size[1]} px, {mpp}"
 

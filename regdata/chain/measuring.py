@@ -40,7 +40,7 @@ class Channel:
     pixels: Histogram
 
     def describe(self) -> ChannelRecord:
-        """What a dataset keeps of it; enough to find other thresholds."""
+        """The channel as a file of cells keeps it; enough to find other thresholds."""
         p = self.pixels
         pixels = HistogramRecord(counts=p.counts, low=p.low, high=p.high)
         return ChannelRecord(pixels=pixels, correction=self.correction.describe())
@@ -49,7 +49,7 @@ class Channel:
 def correct_channel(
     pair: Pair, name: str, options: BuildOptions, run: RunDirectory
 ) -> StageResult[Channel]:
-    """Find how a channel is corrected, and the histogram of its tissue.
+    """How a channel is corrected, and the histogram of its tissue.
 
     Raises
     ------
@@ -142,7 +142,17 @@ def measure_nuclei(
     options: BuildOptions,
     run: RunDirectory,
 ) -> StageResult[Measured]:
-    """Intensities of all nuclei in all channels."""
+    """Intensities of all nuclei in all channels.
+
+    Parameters
+    ----------
+    channels
+        Corrected channels by name, in the frame of the H&E.
+    error_um
+        (N,) float64, expected registration error, µm; NaN where it is not known.
+    step
+        Level-0 H&E pixels per pixel of the network.
+    """
 
     def make(path: Path) -> None:
         with bar("measure") as progress:

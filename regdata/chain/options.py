@@ -1,4 +1,4 @@
-"""What a build is asked to do, and how labels follow from what it measured."""
+"""The options of a build, and how labels follow from what it measured."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,14 +126,14 @@ class LabelOptions(BaseModel):
 
     @property
     def rule(self) -> LabelRule:
-        """What they make of measurements."""
+        """The rule that these options make."""
         return LabelRule.with_defaults(
             self.overlap, self.ambiguous, self.certain, self.legacy_overlap
         )
 
 
 class RunOptions(LabelOptions):
-    """What every build is asked; written in full into the file it makes.
+    """Options of every build; written in full into the file it makes.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class RunOptions(LabelOptions):
 
 
 class SlideOptions(RunOptions):
-    """What builds from an H&E slide and another image are asked.
+    """Options of builds from an H&E slide and another image.
 
     Attributes
     ----------

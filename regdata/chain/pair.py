@@ -132,7 +132,13 @@ def _autofluorescence(if_: Slide, wanted: str | None) -> tuple[int | None, float
 
 
 def covered(pair: Pair, he_to_if: Transform, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether points of the H&E slide (level-0 pixels) lie on the IF slide, (N,)."""
+    """(N,) whether points of the H&E slide lie on the IF slide.
+
+    Parameters
+    ----------
+    xy
+        (N, 2) float64, level-0 H&E pixels.
+    """
     um = he_to_if.points(xy * pair.he.known_mpp("he_mpp"))
     on_if = um / pair.if_.known_mpp("if_mpp")
     inside = (on_if >= 0) & (on_if <= np.array(pair.if_.size))

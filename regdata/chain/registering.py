@@ -43,7 +43,7 @@ class Registered:
 
 
 def register_slides(pair: Pair, run: RunDirectory) -> StageResult[Registered]:
-    """Find the map from the H&E slide to the IF slide.
+    """The map from the H&E slide to the IF slide, and its error tile by tile.
 
     Raises
     ------
@@ -103,7 +103,13 @@ def _swapped(pair: Pair, other: int) -> str:
 
 
 def error_at(pair: Pair, quality: TileQuality, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Expected error of the map, µm, at points in level-0 pixels of the H&E."""
+    """(N,) float64 expected error of the map at points, µm.
+
+    Parameters
+    ----------
+    xy
+        (N, 2) float64, level-0 H&E pixels.
+    """
     return quality.error_at(xy * pair.he.known_mpp("he_mpp"))
 
 

@@ -24,7 +24,7 @@ def shape_overlaps(
     channels
         The corrected channels in the frame of the H&E.
     scale
-        Level-0 H&E pixels, and µm, per pixel at which nuclei were found.
+        Level-0 H&E pixels, and µm, per pixel of the network.
     """
     step, mpp = scale
     least = round(options.min_size_um2 / mpp**2)

@@ -27,9 +27,9 @@ class Labels:
     columns
         (N,) each, or one value for all.
     flags
-        (N,) see `regdata.cells.FLAGS`.
+        (N,) uint8, see `regdata.cells.FLAGS`.
     record
-        How they came about.
+        How they were made.
     surfaces
         Per marker its threshold over the slide; none where masks say what is stained.
     """
@@ -54,15 +54,15 @@ class Evidence(Protocol):
         ...
 
     def measure(self, nuclei: Path, run: RunDirectory) -> StageResult[Measured]:
-        """What is seen at the nuclei of a file."""
+        """Intensities or overlaps of the nuclei of a file."""
         ...
 
     def label(self, nuclei: Path, measured: Measured) -> Labels:
-        """What the nuclei are."""
+        """Labels of the nuclei."""
         ...
 
     def doubts(self, counts: dict[str, int]) -> list[str]:
-        """What a person should know before trusting the labels; `counts` is of nuclei a label."""
+        """What a person should know before trusting the labels; `counts` has nuclei per label."""
         ...
 
     def show(self, labelled: Path, labels: Labels, counts: dict[str, int]) -> None:
@@ -75,7 +75,7 @@ class Source(Protocol):
 
     @property
     def options(self) -> RunOptions:
-        """What was asked for."""
+        """The options of the build."""
         ...
 
     @property

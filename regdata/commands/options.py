@@ -87,7 +87,7 @@ class Group(click.Group):
     """Commands whose errors name options, where the library's name arguments."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except RegdataError as error:

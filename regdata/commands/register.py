@@ -76,7 +76,7 @@ def _landmarks_line(name: str, e: "RegistrationError") -> str:
 
 
 def _line(summary: "RegistrationSummary") -> str:
-    """One line of what was found."""
+    """One line about the map."""
     verdict = summary.verdict
     if verdict is None:
         return f"{summary.output}: correlation of structure {summary.correlation:.2f}"

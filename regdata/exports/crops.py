@@ -82,7 +82,7 @@ class CropPlan:
     keys
         (C, 3) slide, row and column of each crop, in that order.
     members
-        Per crop the numbers of the nuclei that show in it, among those that are exported.
+        Per crop (n,) numbers of the nuclei that show in it, among those that are exported.
     test
         Patients or slides that are put aside.
     """
@@ -157,7 +157,7 @@ class _Nuclei:
 def plan_crops(
     source: Source, he: RecordedSlide, side: int, mpp: float, test_share: float
 ) -> CropPlan:
-    """Find the crops that hold the centroid of an exported nucleus.
+    """The crops that hold the centroid of an exported nucleus.
 
     Parameters
     ----------

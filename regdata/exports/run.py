@@ -149,7 +149,7 @@ def export_cells(options: ExportOptions, progress: Progress = silent) -> ExportS
     """
     options.check()
     if options.output.exists() and options.file.exists() and options.output.samefile(options.file):
-        raise RegdataError(f"{options.output} is the file to export; choose another name")
+        raise RegdataError(f"{options.output} is the file to export; choose another `output=`")
     refuse(options.output, options.overwrite, options.folder)
     keep = options.keep_unknown or options.format not in _TRAINING
     source = open_source(options.file, keep, options.slide)

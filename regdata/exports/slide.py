@@ -1,4 +1,4 @@
-"""The H&E slide of a file of cells, found again and checked."""
+"""The H&E slide of a file of cells, opened and checked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class RecordedSlide:
         Raises
         ------
         RegdataError
-            It is not there, or has another size than the one the cells were found on.
+            It is not there, or has another size than the slide the cells lie on.
         """
         path = self._image(name) if (self.path / "images").is_dir() else self.path
         if not path.exists():

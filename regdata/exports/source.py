@@ -64,7 +64,7 @@ class Source:
         return dict(zip(self.classes, number.tolist(), strict=True))
 
     def portions(self) -> Iterator[tuple[CellTable, pd.DataFrame, NDArray[np.int64]]]:
-        """The exported cells, their rows of obs and their numbers in the file, in portions."""
+        """The exported cells in portions of n, their rows of obs and (n,) numbers in the file."""
         start = 0
         for cells, obs in iterate_cells(self.path):
             rows = np.flatnonzero(self.labels[start : start + len(cells)] >= 0)

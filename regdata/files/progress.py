@@ -1,4 +1,4 @@
-"""Progress of long work: a function that is told the share done."""
+"""Progress of long work: a function that takes the share done."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def bar(name: str) -> Iterator[Progress]:
 
 @contextmanager
 def counter(name: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar of tiles on standard error: told how many are done, and a note."""
+    """A progress bar of tiles on standard error; takes the number done and a note."""
     layout = "{desc:<12}{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} tiles, {rate_fmt}{postfix}"
     pause = 0.1 if sys.stderr.isatty() else 30.0
     with tqdm(total=total, desc=name, bar_format=layout, mininterval=pause, unit="tile") as line:

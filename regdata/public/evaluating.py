@@ -118,8 +118,8 @@ def evaluate(
     Examples
     --------
     >>> import regdata
-    >>> found = regdata.evaluate("classifier.pt", set_="nucls:DIR")  # doctest: +SKIP
-    >>> found.scores.detection.f1  # doctest: +SKIP
+    >>> summary = regdata.evaluate("classifier.pt", set_="nucls:DIR")  # doctest: +SKIP
+    >>> summary.scores.detection.f1  # doctest: +SKIP
     0.81
     """
     classifier, output, names = Path(classifier), path_of(output), several(preset)
@@ -156,7 +156,7 @@ def evaluate(
 
 
 def _called(where: SetOptions) -> str:
-    """What the annotated set is called: what named it."""
+    """The name of the annotated set: the option that named it."""
     name = where.named or next(str(p) for p in (where.nucls, where.points, where.geojson) if p)
     return f"{name}, split {where.split}" if where.split else name
 
@@ -217,8 +217,8 @@ def validate(
     Examples
     --------
     >>> import regdata
-    >>> found = regdata.validate("lymphocytes.h5", "nucls:DIR")  # doctest: +SKIP
-    >>> found.gap["mean F1"]  # doctest: +SKIP
+    >>> validation = regdata.validate("lymphocytes.h5", "nucls:DIR")  # doctest: +SKIP
+    >>> validation.gap["mean F1"]  # doctest: +SKIP
     """
     written = path_of(output)
     if written is not None:

@@ -1,4 +1,4 @@
-"""The map between two slides, found or given, judged, and written."""
+"""The map between two slides, computed or given, judged, and written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ _NEIGHBOURS = "neighbouring sections share no nuclei; labels need the same secti
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterOptions:
-    """What `regdata.register` is asked to do; see there."""
+    """The options of `regdata.register`; see there."""
 
     he: Path
     if_: Path
@@ -97,7 +97,7 @@ class RegisterOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrationSummary:
-    """What a registration found.
+    """The result of a registration.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ from regdata.errors import RegdataError
 def check_output(output: Path, overwrite: bool, *inputs: Path) -> None:
     """Refuse an output that is an input, a folder, or there already and not to be replaced."""
     if any(output.resolve() == path.resolve() for path in inputs):
-        raise RegdataError(f"{output} is also an input; choose another name for the output")
+        raise RegdataError(f"{output} is also an input; choose another `output=`")
     if output.is_dir() and output.suffix.lower() != ".zarr":
         raise RegdataError(f"{output} is a folder; expected the name of a file to write")
     if output.exists() and not overwrite:

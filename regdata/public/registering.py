@@ -76,8 +76,8 @@ def register(
     Examples
     --------
     >>> import regdata
-    >>> found = regdata.register("he.svs", "if.ome.tif", "t.h5")  # doctest: +SKIP
-    >>> found.verdict.median_um  # doctest: +SKIP
+    >>> summary = regdata.register("he.svs", "if.ome.tif", "t.h5")  # doctest: +SKIP
+    >>> summary.verdict.median_um  # doctest: +SKIP
     0.31
     """
     options = RegisterOptions(

@@ -60,7 +60,7 @@ def outputs_of(slides: Sequence[StrPath], output: StrPath, one_file: bool) -> li
 
 
 def tissue_mask(slide: Slide, choice: str) -> NDArray[np.bool_] | None:
-    """The mask that `--tissue` names; None for everywhere."""
+    """(h, w) mask of the tissue that `tissue=` names, over the whole slide; None for everywhere."""
     if choice == "all":
         return None
     if choice == "auto":

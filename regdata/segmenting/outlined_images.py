@@ -57,7 +57,7 @@ def label_images(
     count = max((int(k.max(initial=0)) for k in kinds if k is not None), default=0)
     if count < 2:
         raise RegdataError(
-            f"expected nuclei of two classes or more in {folder}/labels (type_map), found {count}"
+            f"expected nuclei of two classes or more in {folder}/labels (type_map), got {count}"
         )
     classes = class_names(folder, count) or _own_names(model, count)
     labels = np.array([UNKNOWN, *classes])

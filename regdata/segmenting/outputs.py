@@ -24,7 +24,7 @@ from regdata.slides import Slide
 
 
 def quality_columns(cells: CellTable, run: Segmentation) -> dict[str, NDArray[np.float32]]:
-    """Focus, fold and pen of the tile in whose core each cell lies; NaN where none was run."""
+    """(N,) focus, fold and pen of the tile in whose core each cell lies; NaN if not run."""
     of_cells = run.quality_of(cells)
     return dict(zip(("focus", "fold", "pen"), of_cells.T, strict=True))
 

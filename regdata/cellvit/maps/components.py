@@ -1,4 +1,4 @@
-"""Connected parts of a mask, found from its runs: the work grows with the foreground."""
+"""Connected parts of a mask, joined from its runs: the work grows with the foreground."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,20 +32,26 @@ class Parts:
         return np.bincount(self.label, length, self.count + 1).astype(np.int64)
 
     def numbered(self, keep: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """(R,) number of each run's part among the kept ones, 1.., and 0 for parts not kept."""
+        """(R,) number of each run's part among the kept ones, 1.., and 0 for parts not kept.
+
+        Parameters
+        ----------
+        keep
+            (count + 1,) bool, by part; entry 0 is False.
+        """
         number = np.where(keep, np.cumsum(keep), 0)
         return number[self.label].astype(np.int32)
 
 
 def find_parts(mask: NDArray[np.uint8], value: int = 1) -> Parts:
-    """The 4-connected parts of the pixels that equal `value`."""
+    """The 4-connected parts of the pixels of a mask, (H, W), that equal `value`."""
     runs = _find_runs(mask, value)
     label, count = _join_runs(runs)
     return Parts(runs, label, count)
 
 
 def fill_holes(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The mask with all background that does not reach the image's edge 4-connectedly filled."""
+    """(H, W) mask with its holes filled: background not 4-connected to the image's edge."""
     height, width = mask.shape
     back = find_parts(mask, 0)
     row, start, stop = back.runs.T
@@ -117,7 +123,17 @@ def _join_runs(runs: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
 def paint_runs(
     image: NDArray[np.integer[Any]], runs: NDArray[np.int32], paint: NDArray[np.int32]
 ) -> None:
-    """Set the pixels of every run to its paint, in place; a paint of 0 leaves them."""
+    """Set the pixels of every run to its paint, in place; a paint of 0 leaves them.
+
+    Parameters
+    ----------
+    image
+        (H, W), changed.
+    runs
+        (R, 3) row, first column, column after the last.
+    paint
+        (R,) value of each run.
+    """
     for i in range(len(runs)):
         if paint[i] != 0:
             image[runs[i, 0], runs[i, 1] : runs[i, 2]] = paint[i]

@@ -21,7 +21,7 @@ from regdata.cellvit.maps.maps import (
 
 @dataclass(frozen=True)
 class DeviceMaps:
-    """Tensors of one tile, all on one device; the fields are those of `Maps`."""
+    """Tensors of one tile, all on one device; fields and shapes are those of `Maps`."""
 
     nucleus: torch.Tensor
     hv: torch.Tensor
@@ -44,7 +44,7 @@ class DeviceMaps:
 
     @torch.inference_mode()
     def sums(self, instances: Labels, count: int, votes: bool) -> tuple[Floats, Floats]:
-        """Sums over each nucleus of its probability and its kinds, or votes for kinds."""
+        """(count + 1,) probability and (count + 1, C) kinds of nuclei, as `MapReader.sums`."""
         place = np.flatnonzero(instances)
         owner = self._moved(instances.ravel()[place].astype(np.int64))
         pixels = self._moved(place)

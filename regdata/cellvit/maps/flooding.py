@@ -25,16 +25,17 @@ def flood_parts(
     Parameters
     ----------
     depth
-        (H + 2, W + 2), padded by the pixel that a 3x3 blur mirrors.
+        (H + 2, W + 2) int32, padded by the pixel that a 3x3 blur mirrors.
     markers
-        (H, W), 0 = none.
+        (H, W) int32, 0 = none.
     runs, starts
-        Part i has the runs starts[i]:starts[i + 1]: row, first column, column after the last.
+        (R, 3) int32 row, first column, column after the last; part i has the runs
+        starts[i]:starts[i + 1], starts being (count + 1,).
 
     Returns
     -------
     array
-        (H, W), each pixel of the mask with the number of the marker that reached it, others 0.
+        (H, W) int32, number of the marker that reached each pixel of the mask, 0 elsewhere.
     """
     labels = np.full(depth.shape, -1, np.int32)
     most = 0

@@ -21,7 +21,7 @@ from regdata.cellvit.maps.maps import (
 
 @dataclass(frozen=True)
 class HostMaps:
-    """Numpy maps of one tile; the fields are those of `Maps`."""
+    """Numpy maps of one tile; fields and shapes are those of `Maps`."""
 
     nucleus: Float
     hv: Float
@@ -49,7 +49,7 @@ class HostMaps:
         return np.asarray(gradient, dtype=np.float64)
 
     def sums(self, instances: Labels, count: int, votes: bool) -> tuple[Floats, Floats]:
-        """Sums over each nucleus of its probability and its kinds, or votes for kinds."""
+        """(count + 1,) probability and (count + 1, C) kinds of nuclei, as `MapReader.sums`."""
         return _sums(instances, self.nucleus, self.kinds, count, votes)
 
     def mean_tokens(self, shares: TokenShares) -> NDArray[np.float16]:

@@ -134,11 +134,11 @@ class TokenShares:
     Attributes
     ----------
     starts
-        (N + 1,); nucleus i owns the entries starts[i]:starts[i + 1] of the other two.
+        (N + 1,) int64; nucleus i owns the entries starts[i]:starts[i + 1] of the other two.
     place
-        Index into the tokens, row by row.
+        (n,) int64, index into the tokens, row by row.
     weight
-        Share of the nucleus's mean; the weights of a nucleus add up to 1.
+        (n,) float32, share of the nucleus's mean; the weights of a nucleus add up to 1.
     """
 
     starts: NDArray[np.int64]
@@ -159,6 +159,11 @@ class MapReader(Protocol):
         """Sums over each of `count` nuclei: (count + 1,) nucleus probability, (count + 1, C) kinds.
 
         Row 0 is unused. With `votes`, kinds are numbers of pixels whose likeliest class it is.
+
+        Parameters
+        ----------
+        instances
+            (H, W) int32, 0 = background.
         """
         ...
 

@@ -44,13 +44,27 @@ def find_cells(
 
 
 def separate(nucleus: "Image", hv: "Image", settings: PostprocessSettings) -> Labels:
-    """(H, W) int32 instances of one tile, not yet measured; see `find_cells`."""
+    """(H, W) int32 instances of one tile, not yet measured; see `find_cells`.
+
+    Parameters
+    ----------
+    nucleus, hv
+        (H, W) and (2, H, W), as in `Maps`.
+    """
     reader = _reader(Maps(nucleus, hv, kinds=hv, tokens=hv, patch=1))
     return flood(reader.edges(settings), settings)
 
 
 def measure(instances: Labels, maps: Maps, mpp: float, min_area: int) -> CellTable:
-    """The table of the nuclei of an instance map, without those of fewer pixels."""
+    """The nuclei of an instance map that have at least `min_area` pixels, as a table.
+
+    Parameters
+    ----------
+    instances
+        (H, W) int32, 0 = background.
+    mpp
+        µm per pixel of the tile.
+    """
     settings = PostprocessSettings(min_area=min_area)
     return measure_nuclei(instances, _reader(maps), _grid(maps), mpp, settings)[1]
 

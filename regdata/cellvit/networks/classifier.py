@@ -200,7 +200,7 @@ def choose_classifier(
     Raises
     ------
     RegdataError
-        The file cannot be read or is for another network, or both ways are asked for.
+        The file cannot be read or is for another network, or both ways are given.
     """
     path = None if path is None else Path(path)
     if own_classes:

@@ -210,5 +210,5 @@ def _terms(about: Facts, built_in: bool) -> tuple[str, str]:
     name = _published_name(about.config)
     if name == "CellViT-generic":
         return CELLVIT_TERMS, CELLVIT
-    published = next((v for v in PUBLISHED if v.name == name), None)
-    return (published.licence, published.source) if published else (_MAKERS, "")
+    variant = next((v for v in PUBLISHED if v.name == name), None)
+    return (variant.licence, variant.source) if variant else (_MAKERS, "")

@@ -43,7 +43,7 @@ def write_reference_files(
         A folder, `out/slide` -> `out/slide/cells.json` (layout of CellViT); or, when it ends in
         `_`, the start of the names, `out/slide_` -> `out/slide_cells.json` (CellViT++).
     facts
-        Of the slide the cells were found on.
+        Of the slide the cells lie on.
     kinds
         Names of the kinds of cells, background first.
 
@@ -92,7 +92,7 @@ def _require_kinds(cells: CellTable, kinds: tuple[str, ...], path: Path) -> None
     if len(cells) and int(cells.kind.max()) >= len(kinds):
         raise RegdataError(
             f"{path} has cells of kind {int(cells.kind.max())}, but only {len(kinds)} kinds are "
-            "named; pass the names its model or classifier gives"
+            "named; pass `kinds=` as its model or classifier names them"
         )
 
 

@@ -25,7 +25,7 @@ def usual_settings(config: CellViTConfig) -> PostprocessSettings:
 
 
 def predict(model: Model, rgb: RGB) -> Maps:
-    """Run the network on one image.
+    """The maps of one image.
 
     Parameters
     ----------
@@ -42,9 +42,14 @@ def predict(model: Model, rgb: RGB) -> Maps:
 
 @torch.inference_mode()
 def predict_batch(model: Model, images: Sequence[RGB]) -> list[Maps]:
-    """Run the network on images of one size at once; each as `predict` gives it.
+    """The maps of several images of one size, run at once; each as `predict` gives it.
 
     On a GPU the maps stay there.
+
+    Parameters
+    ----------
+    images
+        (H, W, 3) uint8 each, at the network's resolution.
     """
     height, width = images[0].shape[:2]
     multiple = model.config.multiple

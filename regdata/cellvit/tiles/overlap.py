@@ -20,7 +20,7 @@ def overlapping(cells: CellTable, tile: Ints) -> tuple[Ints, Ints]:
         Cells of several tiles in common pixels, (x, y), corner origin; their contours run through
         the centres of border pixels, which belong to the nucleus.
     tile
-        (N,) number of the tile in which each was found; cells of one tile are never a pair.
+        (N,) number of the tile of each; cells of one tile are never a pair.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which tile owns the nuclei that several tiles saw; the rule is told in `seams`."""
+"""Which tile owns the nuclei that several tiles show; the rule is described in `seams`."""
 
 from dataclasses import dataclass
 
@@ -38,20 +38,20 @@ class Claims:
 
 
 def linked(pairs: Ints, count: int) -> Ints:
-    """Number of the group of each of `count` masks, (count,); pairs (P, 2) link masks."""
+    """(count,) number of the group of each mask; pairs, (P, 2) int64, link masks of one group."""
     ones = np.ones(len(pairs), np.bool_)
     links = coo_array((ones, (pairs[:, 0], pairs[:, 1])), (count, count))
     return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
 
 
 def any_of_group(group: Ints, mask: Bools) -> Bools:
-    """For each mask, whether `mask` holds for any of its group, (N,)."""
+    """(N,) whether `mask`, (N,), holds for any of a mask's group; group is (N,) numbers."""
     holds: Bools = (np.bincount(group, mask) > 0)[group]
     return holds
 
 
 def choose(claims: Claims, pairs: Ints, among: Bools) -> Bools:
-    """Which masks stay of those in `among`, (N,).
+    """(N,) which of the masks in `among` stay.
 
     A group goes that holds no trusted mask, and none of the home of any of its masks. Of the
     others the best tile's masks stay and those that overlap them go; what is left is judged again.
@@ -84,7 +84,7 @@ def _found_at_home(claims: Claims, group: Ints) -> Bools:
 
 
 def _best_tile(claims: Claims, index: Ints, group: Ints) -> Bools:
-    """Which of the indexed masks were seen by the tile that owns their group, (len(index),)."""
+    """(len(index),) which of the indexed masks are of the tile that owns their group."""
     tile, area = claims.tile[index], claims.area[index]
     tiles = int(tile.max(initial=0)) + 1
     key, share = np.unique(group * tiles + tile, return_inverse=True)

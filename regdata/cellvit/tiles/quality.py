@@ -75,7 +75,7 @@ class QualityLimits:
         """
         if quality.pen > self.pen:
             return "pen"
-        if quality.focus < self.focus:  # blur makes all spots alike, so that folds are not told
+        if quality.focus < self.focus:  # blur makes all spots alike, so that folds do not show
             return "blurred"
         return "fold" if quality.fold > self.fold else None
 

@@ -88,9 +88,14 @@ class TileGrid:
         return low, np.where(place >= last, np.inf, corner + self.tile)
 
     def depth(self, xy: NDArray[np.float64], row: int, column: int) -> NDArray[np.float64]:
-        """How far points lie inside the tile's core, (N,); negative outside.
+        """(N,) how far points lie inside the tile's core, pixels; negative outside.
 
         The outer sides of the grid are no seams: a core there reaches to infinity.
+
+        Parameters
+        ----------
+        xy
+            (N, 2) float64, pixels of the grid.
         """
         rows, columns = self.shape
         left = -np.inf if column == 0 else column * self.stride
@@ -102,7 +107,13 @@ class TileGrid:
         return depth
 
     def home(self, xy: NDArray[np.float64]) -> Ints:
-        """Number of the tile (row * columns + column) in whose core each point lies, (N,)."""
+        """(N,) number of the tile, row * columns + column, in whose core each point lies.
+
+        Parameters
+        ----------
+        xy
+            (N, 2) float64, pixels of the grid.
+        """
         rows, columns = self.shape
         place = np.clip(xy // self.stride, 0, [columns - 1, rows - 1]).astype(np.int64)
         home: Ints = place[:, 1] * columns + place[:, 0]
@@ -176,7 +187,7 @@ class SeamResolver:
         return views.cells.take(stay)
 
     def _join(self) -> _Views:
-        """All that wait, in the order of their tiles, whatever order those came in."""
+        """All that wait, in the order of their tiles, whatever the order they were added in."""
         parts = sorted(self._waiting, key=lambda part: int(part.tile[0]))
         return _Views(
             concatenate([part.cells for part in parts], self._width),

@@ -60,7 +60,7 @@ class TileReport:
     place
         Row and column.
     cells
-        Number found in it, before neighbours were merged.
+        Number of its cells, before neighbours were merged.
     skipped
         Left out because of its quality.
     """
@@ -195,7 +195,7 @@ def _recorded(journal: Journal, place: Place) -> TileCells:
 
 
 def _inside(xy: NDArray[np.float64], plan: Plan, settings: SegmentSettings) -> NDArray[np.bool_]:
-    """Which points lie on the slide and in the region that was asked for."""
+    """(N,) which points lie on the slide and in the region of the settings."""
     inside: NDArray[np.bool_] = np.all((xy >= 0) & (xy <= np.array(plan.slide.size)), axis=1)
     region = settings.tiling.region
     if region is not None:
@@ -213,7 +213,12 @@ def segment(
     progress: Progress = silent,
     journal: Journal | None = None,
 ) -> Iterator[CellTable]:
-    """Find the nuclei of a slide; see `Segmentation`.
+    """The nuclei of a slide, tile by tile; see `Segmentation`.
+
+    Parameters
+    ----------
+    tissue
+        (h, w) mask over the whole slide at any resolution; everywhere by default.
 
     Yields
     ------
