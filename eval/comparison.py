@@ -1,4 +1,4 @@
-"""Two classifiers on the same annotated images: what their scores differ by."""
+"""Differences between the scores of two classifiers on the same annotated images."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Counted:
     Attributes
     ----------
     matrices
-        Confusion matrix (K + 1, K + 1) of each image, by split, slide and name.
+        (K + 1, K + 1) int64, confusion matrix of each image, by split, slide and name.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Comparison:
     Attributes
     ----------
     differences
-        Of `mean F1`, `detection`, and each class.
+        By name: `mean F1`, `detection`, and each class.
     left_out
         Images that only one of both has.
     """
@@ -68,14 +68,14 @@ def compare(
     draws: int = 1000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two files of scores that `regdata evaluate -o FOLDER` wrote.
+    """Differences between two files of scores that `regdata evaluate -o FOLDER` wrote.
 
     Parameters
     ----------
     first, second
         `scores.json`, or the folder it is in.
     by
-        What is drawn with replacement; as the scores were by default.
+        What is drawn with replacement; by default as for the scores.
     common
         Leave out images that only one of both has.
 
@@ -125,7 +125,7 @@ def compare(
 
 
 def _read_counted(path: Path) -> Counted:
-    """Read scores with their counts per image.
+    """Scores of a file with their counts per image.
 
     Raises
     ------
@@ -153,17 +153,23 @@ def _read_counted(path: Path) -> Counted:
     return Counted(file, names, conventions, _matrices(content["counts"], len(names) + 1, file))
 
 
-def comparison_table(found: Comparison) -> str:
-    """Aligned columns: both values, their difference, its interval and p."""
+def comparison_table(comparison: Comparison) -> str:
+    """Table as text: both values, their difference, its interval and p."""
     rows = [("", "first", "second", "difference", "95 % interval", "p")]
-    for name, one in found.differences.items():
+    for name, one in comparison.differences.items():
         span = interval((one.low, one.high), "+.3f")
         values = (number(one.first), number(one.second), number(one.value, "+.3f"))
         rows.append((name, *values, span, number(one.p)))
-    left = f"; {found.left_out} left out" if found.left_out else ""
-    units = found.images if found.by == "image" else found.slides
-    how = f"intervals: both drawn alike, over {units} {found.by}s" if units > 1 else "no intervals"
-    footer = f"{found.images} image(s) of {found.slides} slide(s) that both have{left}; {how}"
+    left = f"; {comparison.left_out} left out" if comparison.left_out else ""
+    units = comparison.images if comparison.by == "image" else comparison.slides
+    how = (
+        f"intervals: both drawn alike, over {units} {comparison.by}s"
+        if units > 1
+        else "no intervals"
+    )
+    footer = (
+        f"{comparison.images} image(s) of {comparison.slides} slide(s) that both have{left}; {how}"
+    )
     return f"{text_table(rows)}\n{footer}"
 
 

@@ -1,4 +1,4 @@
-"""Automatic labels of a file beside those that experts gave to the same cells."""
+"""Agreement of the automatic labels of a file with those of experts on the same cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +27,7 @@ from regdata.paths import StrPath, paths_of
 
 @dataclass(frozen=True)
 class ClassAgreement:
-    """Automatic labels of one class against an expert's, of the cells that both labelled."""
+    """Automatic labels of one class against an expert's, on the cells that both labelled."""
 
     annotated: int
     labelled: int
@@ -44,7 +44,7 @@ class Reader:
     Attributes
     ----------
     nuclei
-        That the expert named.
+        Number of nuclei to which the expert gave a class.
     matched
         Cells of the file that are one of these.
     unknown
@@ -52,7 +52,7 @@ class Reader:
     kappa
         Cohen's, with the automatic labels.
     counts
-        Cells of each class, as (K, K): rows the expert's class, columns the automatic one.
+        Cells of each class, K x K: rows the expert's class, columns the automatic one.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Agreed:
     ranking
         None of a single expert.
     labels
-        (R, N) class of each cell, -1 where there is none; the automatic labels first.
+        (R, N) int64, class of each cell, -1 where there is none; the automatic labels first.
     """
 
     dataset: Path
@@ -116,10 +116,10 @@ def agree(
     mapping: Mapping[str, str] | None = None,
     radius_um: float = MATCH_RADIUS_UM,
 ) -> Agreed:
-    """Compare the labels of a built file with experts' GeoJSON of the same slide.
+    """Agreement of the labels of a built file with experts' GeoJSON of the same slide.
 
-    Nuclei of an expert and cells of the file are paired one-to-one; what has no partner has no
-    label to compare.
+    Nuclei of an expert and cells of the file are paired one-to-one; those without a partner are
+    left out.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def agree(
     dataset = Path(dataset)
     files = paths_of(experts)
     if not files:
-        raise RegdataError("expected the GeoJSON of at least one expert")
+        raise RegdataError("expected the GeoJSON of at least one expert, got none")
     data, _ = read_measured(dataset)
     if not data.classes or "label" not in data.obs:
         raise RegdataError(f"{dataset} has no labels; expected a file of `regdata build`")
@@ -258,7 +258,7 @@ def _of_class(matrix: Ints, k: int) -> ClassAgreement:
 
 
 def _tallied(votes: Ints, classes: int) -> Ints:
-    """(N, K) how many readers gave each cell each class, of their votes (R, N)."""
+    """(N, K) number of readers who gave each cell each class, of their votes (R, N)."""
     return np.asarray((votes[..., None] == np.arange(classes)).sum(axis=0), np.int64)
 
 

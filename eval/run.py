@@ -1,4 +1,4 @@
-"""Scoring a saved classifier: segment, classify, match."""
+"""Scores of a saved classifier: segment, classify, match."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from regdata.errors import RegdataError
 from regdata.eval.metrics import (
     ClassMap,
     Conventions,
-    FoundImage,
+    MatchedImage,
     Prediction,
     Scores,
     evaluate,
-    found_image,
     map_classes,
+    match_image,
 )
 from regdata.files import Progress, silent
 from regdata.paths import StrPath
@@ -47,18 +47,18 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Scores with the cells they came from.
+    """Scores with the cells behind them.
 
     Attributes
     ----------
     annotated
         Names of the set's classes, in its order; see `classes` for the scored ones.
     network, network_sha256, training
-        What found the cells, and what is known of how the classifier was trained.
+        The network that predicted the cells, and how the classifier was trained.
     """
 
     scores: Scores
-    images: tuple[FoundImage, ...]
+    images: tuple[MatchedImage, ...]
     classes: ClassMap
     annotated: tuple[str, ...]
     classified: tuple[str, ...]
@@ -73,7 +73,7 @@ def evaluate_classifier(
     settings: EvaluationSettings | None = None,
     progress: Progress = silent,
 ) -> Scores:
-    """Find and classify the nuclei of annotated images and score them.
+    """Scores of a classifier on annotated images, whose nuclei the network predicts.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def evaluate_cells(
     settings: EvaluationSettings | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Do the same as `evaluate_classifier`, and keep every cell with its contour.
+    """Scores as of `evaluate_classifier`, with every cell and its contour.
 
     Raises
     ------
@@ -104,16 +104,16 @@ def evaluate_cells(
     trained.require_model(model.sha256, model.config.name, model.config.token_width)
     classes = map_classes(trained.info.classes, annotated.classes, settings.mapping)
     radius_um = settings.conventions.radius_um
-    kept: list[FoundImage] = []
+    kept: list[MatchedImage] = []
 
     def predict(image: AnnotatedImage) -> Prediction:
         mpp = annotated.mpp_of(image)
         cells = find_cells(image, mpp, model)
-        found = Prediction(cells.xy, trained.predict(cells.tokens))
+        prediction = Prediction(cells.xy, trained.predict(cells.tokens))
         outlines = cells.vertices, cells.offsets
-        kept.append(found_image(image, found, classes, mpp, radius_um, outlines))
+        kept.append(match_image(image, prediction, classes, mpp, radius_um, outlines))
         progress(len(kept) / len(annotated.images))
-        return found
+        return prediction
 
     scores = evaluate(annotated, predict, classes, settings.conventions)
     return Evaluation(
@@ -129,7 +129,12 @@ def evaluate_cells(
 
 
 def find_cells(image: AnnotatedImage, mpp: float, model: Model) -> CellTable:
-    """The nuclei of an annotated image, in its pixels.
+    """The nuclei that the network predicts in an annotated image, in its pixels.
+
+    Parameters
+    ----------
+    mpp
+        µm per pixel of the image.
 
     Raises
     ------

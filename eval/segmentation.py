@@ -1,4 +1,4 @@
-"""Scoring a segmentation network on images whose nuclei were outlined by people."""
+"""Scores of a segmentation network on images whose nuclei were outlined by people."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from regdata.errors import RegdataError
 from regdata.eval.metrics import (
     UNCHANGED,
     ClassMap,
-    FoundNuclei,
+    DetectedNuclei,
     SegmentationScores,
     map_classes,
     perturbations,
@@ -54,7 +54,7 @@ class SegmentationSettings:
     model
         File of network weights; the built-in model by default.
     classifier, own_classes
-        What names the nuclei; see `regdata.cellvit.networks.classifier.choose_classifier`.
+        What gives the nuclei a class; see `regdata.cellvit.networks.classifier.choose_classifier`.
     mpp
         µm per pixel of the images.
     mapping
@@ -62,7 +62,7 @@ class SegmentationSettings:
     robustness
         Also score the images perturbed, see `regdata.eval.metrics.robustness`.
     radius_um
-        Largest distance of paired centroids.
+        Largest distance of paired centroids, µm.
     """
 
     model: Path | None = None
@@ -80,7 +80,7 @@ class SegmentationSettings:
 
 @dataclass(frozen=True)
 class SegmentationReport:
-    """Scores of the images as they are and, if asked for, perturbed.
+    """Scores of the images as they are and, with `robustness`, perturbed.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class SegmentationReport:
 def evaluate_segmentation(
     folder: StrPath, settings: SegmentationSettings | None = None, progress: Progress = silent
 ) -> SegmentationReport:
-    """Find the nuclei of annotated images and score them.
+    """Scores of the nuclei that a network predicts in annotated images.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def evaluate_segmentation(
     Raises
     ------
     RegdataError
-        Something is missing or damaged, or the classes asked for do not fit.
+        Something is missing or damaged, or the mapping does not fit.
     """
     folder = Path(folder)
     settings = settings or SegmentationSettings()
@@ -133,8 +133,8 @@ def evaluate_segmentation(
         rows = []
         for outlined in images:
             image = change.apply(outlined.read())
-            found = find_nuclei(model, image.rgb, settings.mpp, classifier)
-            rows.append(score_image(image, found, radius, classes))
+            nuclei = find_nuclei(model, image.rgb, settings.mpp, classifier)
+            rows.append(score_image(image, nuclei, radius, classes))
             done += 1
             progress(done / (len(images) * len(changes)))
         scores[change.name] = summarise(rows, names, settings.draws, settings.seed)
@@ -145,24 +145,32 @@ def evaluate_segmentation(
 
 def find_nuclei(
     model: Model, rgb: RGB, mpp: float, classifier: Classifier | None = None
-) -> FoundNuclei:
-    """Nuclei of one image, brought to the network's pixel size and back.
+) -> DetectedNuclei:
+    """Nuclei predicted in one image, which is brought to the network's pixel size and back.
 
     Parameters
     ----------
     rgb
-        (H, W, 3), run as one tile.
+        (H, W, 3) uint8, run as one tile.
     mpp
         µm per pixel of the image.
     """
     instances, cells = detect_at(model, rgb, mpp)
     if classifier is not None:
         cells = apply_classifier(cells, classifier)
-    return FoundNuclei(instances, cells.xy, cells.kind.astype(np.int64) - 1)
+    return DetectedNuclei(instances, cells.xy, cells.kind.astype(np.int64) - 1)
 
 
 def detect_at(model: Model, rgb: RGB, mpp: float) -> tuple[NDArray[np.int32], CellTable]:
-    """Like `regdata.cellvit.tiles.inference.detect`, for an image of any pixel size."""
+    """(H, W) int32 instances and their cells in pixels of the image, for any pixel size.
+
+    Parameters
+    ----------
+    rgb
+        (H, W, 3) uint8, run as one tile; see `regdata.cellvit.tiles.inference.detect`.
+    mpp
+        µm per pixel of the image.
+    """
     height, width = rgb.shape[:2]
     factor = mpp / model.config.mpp
     if abs(factor - 1) < 0.01:
@@ -215,7 +223,7 @@ def pair_classes(
     Raises
     ------
     RegdataError
-        A mapping was asked for and does not fit.
+        A mapping is given and does not fit.
     """
     if count == 0:
         if mapping:

@@ -1,4 +1,4 @@
-"""How well a linear classifier tells classes of nuclei apart by their tokens."""
+"""Separability of classes of nuclei by their tokens, with a linear classifier."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -52,15 +52,17 @@ def token_separability(
     mpp: float = 0.25,
     radius_um: float = MATCH_RADIUS_UM,
 ) -> Separability:
-    """Train logistic regression on the tokens of some images and try it on others.
+    """Recall per class of a logistic regression on tokens, trained and tested on given images.
 
-    Tokens are those of found nuclei; each has the class of the annotated nucleus it is paired
+    Tokens are those of predicted nuclei; each has the class of the annotated nucleus it is paired
     with, one-to-one within the radius.
 
     Parameters
     ----------
     mpp
         µm per pixel of all images.
+    radius_um
+        Largest distance of a pair, µm.
 
     Raises
     ------
@@ -74,7 +76,10 @@ def token_separability(
 def matched_tokens(
     model: Model, images: Iterable[AnnotatedNuclei], mpp: float, radius_um: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Tokens (N, D) and classes (N,) of found nuclei that are paired with one of a class."""
+    """(N, D) float32 tokens and (N,) int64 classes of predicted nuclei.
+
+    They are those paired with an annotated nucleus that has a class.
+    """
     tokens = [np.zeros((0, model.config.token_width), np.float32)]
     kinds = [np.zeros(0, np.int64)]
     for image in images:
@@ -94,11 +99,19 @@ def separability(
     test_tokens: NDArray[np.float32],
     test_kinds: NDArray[np.int64],
 ) -> Separability:
-    """Fit on one part, where every class weighs the same, and count recalls on the other."""
+    """Recall per class of a linear classifier fit on one part and tested on the other.
+
+    Parameters
+    ----------
+    train_tokens, test_tokens
+        (N, D) and (M, D) float32.
+    train_kinds, test_kinds
+        (N,) and (M,) int64, class of each.
+    """
     classes = np.intersect1d(train_kinds, test_kinds)
     if len(classes) < 2:
         raise RegdataError(
-            f"expected matched nuclei of two classes in both parts, found {len(classes)}; "
+            f"expected matched nuclei of two classes in both parts, got {len(classes)}; "
             "give more images with type_map"
         )
     kept = np.isin(train_kinds, classes)
@@ -111,7 +124,13 @@ def separability(
 
 
 def fit_linear(tokens: NDArray[np.float32], labels: NDArray[np.int64]) -> Pipeline:
-    """Logistic regression with an L2 penalty on standardised tokens, every class weighing alike."""
+    """Logistic regression with an L2 penalty on standardised tokens, all classes weighing alike.
+
+    Parameters
+    ----------
+    tokens, labels
+        (N, D) float32 and (N,) int64.
+    """
     # scikit-learn weighs the loss and not the penalty, and has one row of weights for two classes
     classes = len(np.unique(labels))
     strength = 1 / (_PENALTY * len(labels)) / (1 if classes == 2 else 2)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
 from regdata.eval.metrics.classes import map_classes
 from regdata.eval.metrics.detection import Conventions
-from regdata.eval.metrics.found import FoundImage, found_image
+from regdata.eval.metrics.matched_image import MatchedImage, match_image
 from regdata.eval.metrics.predictions import Prediction, evaluate
 from regdata.eval.run import Evaluation
 
@@ -64,7 +64,7 @@ def evaluation(folder: Path, names: tuple[str, str] = CLASSES, **how: float | st
         annotated, lambda image: predicted[image.name], classes, Conventions(draws=50)
     )
     images = tuple(
-        found_image(image, p, classes, MPP, RADIUS_UM, square(p.xy))
+        match_image(image, p, classes, MPP, RADIUS_UM, square(p.xy))
         for image in annotated.images
         for p in [predicted[image.name]]
     )
@@ -80,11 +80,11 @@ def evaluation(folder: Path, names: tuple[str, str] = CLASSES, **how: float | st
     )
 
 
-def points_only(truth: NDArray[np.float64], found: NDArray[np.float64]) -> FoundImage:
+def points_only(truth: NDArray[np.float64], found: NDArray[np.float64]) -> MatchedImage:
     """One class, no picture."""
     image = AnnotatedImage(
         path=Path("a.png"), points_xy=truth, labels=np.zeros(len(truth), np.int64), slide="a"
     )
     chance = np.ones((len(found), 1), np.float32)
     one = map_classes(("cell",), ("cell",))
-    return found_image(image, Prediction(found, chance), one, MPP, RADIUS_UM)
+    return match_image(image, Prediction(found, chance), one, MPP, RADIUS_UM)

@@ -1,4 +1,4 @@
-"""One-to-one matching of boxes by their overlap, and the classes of what matches."""
+"""One-to-one matching of boxes by their overlap, and the classes of matched boxes."""
 
 from dataclasses import asdict
 from typing import Any
@@ -21,16 +21,16 @@ def score_boxes(
     probabilities: ArrayLike | None = None,
     **conventions: Any,
 ) -> dict[str, Any]:
-    """Boxes of two sets that belong together, and those that are alone.
+    """Matched and unmatched boxes of two sets, with precision, recall and F1.
 
     Parameters
     ----------
     b1, b2
-        (N, 4) and (M, 4) xmin, ymin, xmax, ymax.
+        (N, 4) and (M, 4) float, xmin, ymin, xmax, ymax in pixels.
     preset
         nucls: the right and bottom pixel belong to a box; regdata: they do not.
     classes, probabilities
-        (N,) class of each first box, from 0 on, and (M, K) of each second one.
+        (N,) int, class of each first box, from 0 on, and (M, K) float, of each second one.
     conventions
         Fields of `BoxPreset` that should differ.
 
@@ -60,7 +60,10 @@ def score_boxes(
     if classes is not None and probabilities is not None:
         truth, given = np.asarray(classes, np.int64), np.asarray(probabilities, np.float64)
         if len(truth) != n or len(given) != m:
-            raise RegdataError("expected a class of each first, probabilities of each second box")
+            raise RegdataError(
+                f"expected a class of each first box ({n}) and probabilities of each second one "
+                f"({m}), got {len(truth)} and {len(given)}"
+            )
         result["classification"] = score_classes(truth[pairs[:, 0]], given[pairs[:, 1]])
     return result
 
@@ -79,7 +82,15 @@ def _match_boxes(first: Floats, second: Floats, rules: BoxPreset) -> NDArray[np.
 
 
 def box_iou(first: Floats, second: Floats, pixel: float = 0.0) -> Floats:
-    """(K,) intersection over union of (K, 4) boxes, pair by pair; 0 of two empty boxes."""
+    """(K,) float64, intersection over union of boxes, pair by pair; 0 of two empty boxes.
+
+    Parameters
+    ----------
+    first, second
+        (K, 4) float64, xmin, ymin, xmax, ymax in pixels.
+    pixel
+        Added to the sides of a box, see `BoxPreset`.
+    """
     low, high = np.maximum(first[:, :2], second[:, :2]), np.minimum(first[:, 2:], second[:, 2:])
     shared = np.clip(high - low + pixel, 0, None).prod(axis=1)
     areas = sum((b[:, 2:] - b[:, :2] + pixel).prod(axis=1) for b in (first, second))

@@ -16,7 +16,7 @@ _POINTS = 200_000  # many points need few draws
 def chance_f1(sets: PointSets, rules: PointPreset, options: PointOptions) -> dict[str, Any] | None:
     """Mean F1 of points at uniformly random places, as many of each class in each image.
 
-    None where no draw is asked for, or there is nothing to draw.
+    None where `chance_draws` is 0 or there are no points.
     """
     points = len(sets.truth.label) + len(sets.guess.label)
     draws = min(options.chance_draws, max(1, _POINTS // max(1, points)))

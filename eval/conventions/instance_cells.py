@@ -1,4 +1,4 @@
-"""Scores of instances with classes of whole cells: the default, and HistoPLUS."""
+"""Scores of instances that have one class per cell: the default preset and HistoPLUS."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -47,6 +47,11 @@ def score_regdata(
 ) -> Result:
     """All scores of the default preset.
 
+    Parameters
+    ----------
+    tissues
+        Tissue of each image.
+
     Returns
     -------
     dict
@@ -56,11 +61,11 @@ def score_regdata(
     """
     size = len(images[0].classes)
     true_xy = [centroids(maps.gt_inst[i], image.pairs.true_ids) for i, image in enumerate(images)]
-    found_xy = [
-        centroids(maps.pred_inst[i], image.pairs.found_ids) for i, image in enumerate(images)
+    predicted_xy = [
+        centroids(maps.pred_inst[i], image.pairs.predicted_ids) for i, image in enumerate(images)
     ]
     scored = [
-        _image_score(str(i), image, true_xy[i], found_xy[i], options)
+        _image_score(str(i), image, true_xy[i], predicted_xy[i], options)
         for i, image in enumerate(images)
     ]
     names = [str(c) for c in range(1, size + 1)]
@@ -69,10 +74,10 @@ def score_regdata(
     for row, value in zip(result["images"], second, strict=True):
         row["dice2"] = value
     truth = np.stack([class_counts(image.true_class, size) for image in images])
-    found = np.stack([class_counts(image.found_class, size) for image in images])
-    spread = r2(truth, found)
+    predicted = np.stack([class_counts(image.predicted_class, size) for image in images])
+    spread = r2(truth, predicted)
     result |= {"dice2": mean(second), "r2": {"mean": mean(spread), "per_class": spread}}
-    result["cells"] = _cells(maps, images, true_xy, found_xy, options)
+    result["cells"] = _cells(maps, images, true_xy, predicted_xy, options)
     if tissues is not None:
         result["tissues"] = _tissues(scored, tissues)
     return result
@@ -94,7 +99,9 @@ def score_histoplus(images: Sequence[ImagePair], options: InstanceOptions) -> Re
     for i, image in enumerate(images):
         hits = image.pairs.matched
         pairs = np.column_stack([image.pairs.rows[hits], image.pairs.columns[hits]])
-        matrix = tally(Partners(image.true_class, _named(image.found_class, size), pairs), size + 1)
+        matrix = tally(
+            Partners(image.true_class, _named(image.predicted_class, size), pairs), size + 1
+        )
         slide = str(i) if options.slides is None else str(options.slides[i])
         counted.append(ImageCounts(str(i), slide, _without_unnamed(matrix[0])))
     how = Conventions(
@@ -111,18 +118,20 @@ def score_histoplus(images: Sequence[ImagePair], options: InstanceOptions) -> Re
 
 
 def _image_score(
-    name: str, image: ImagePair, true_xy: Floats, found_xy: Floats, options: InstanceOptions
+    name: str, image: ImagePair, true_xy: Floats, predicted_xy: Floats, options: InstanceOptions
 ) -> ImageScore:
     radius = options.radius_um / options.mpp
     size = len(image.classes)
-    # a found instance without a class is a cell of none: of a class of its own, left out again
-    guess = _named(image.found_class, size)
-    matrix = confusion(Points(true_xy, image.true_class), Points(found_xy, guess), size + 1, radius)
+    # a predicted instance without a class gets an extra class, which is removed again below
+    guess = _named(image.predicted_class, size)
+    matrix = confusion(
+        Points(true_xy, image.true_class), Points(predicted_xy, guess), size + 1, radius
+    )
     return ImageScore(
         name=name,
         annotated=len(true_xy),
-        found=len(found_xy),
-        paired=len(match_points(true_xy, found_xy, radius)),
+        predicted=len(predicted_xy),
+        paired=len(match_points(true_xy, predicted_xy, radius)),
         dice=dice(image.pairs),
         aji=aji(image.pairs),
         aji_plus=aji_plus(image.pairs),
@@ -137,7 +146,7 @@ def _named(classes: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 
 def _without_unnamed(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Confusion matrix without its last class: what was taken for it was missed."""
+    """Confusion matrix without its last class; nuclei predicted as that class are missed."""
     kept = np.delete(np.delete(matrix, -2, axis=0), -2, axis=1)
     kept[:-1, -1] += matrix[:-2, -2]
     return kept
@@ -147,23 +156,23 @@ def _cells(
     maps: Stacks,
     images: Sequence[ImagePair],
     true_xy: Sequence[Floats],
-    found_xy: Sequence[Floats],
+    predicted_xy: Sequence[Floats],
     options: InstanceOptions,
 ) -> Result:
     tables = []
-    for xys, side in ((true_xy, "true_class"), (found_xy, "found_class")):
+    for xys, side in ((true_xy, "true_class"), (predicted_xy, "predicted_class")):
         rows = [
             np.column_stack([np.full(len(xy), i), xy, getattr(image, side) + 1])
             for i, (xy, image) in enumerate(zip(xys, images, strict=True))
         ]
         tables.append(np.concatenate([np.zeros((0, 4)), *rows]))
-    truth, found = tables
+    truth, predicted = tables
     truth[truth[:, 3] == 0, 3] = -1
-    found = found[found[:, 3] > 0]
+    predicted = predicted[predicted[:, 3] > 0]
     height, width = maps.gt_inst.shape[1:]
     return score_points(
         truth,
-        np.column_stack([found, np.ones(len(found))]),
+        np.column_stack([predicted, np.ones(len(predicted))]),
         classes=range(1, len(images[0].classes) + 1),
         n_images=len(images),
         mpp=options.mpp,

@@ -65,26 +65,26 @@ class Stacks:
 
 @dataclass(frozen=True)
 class ImagePair:
-    """What is annotated and found in one image.
+    """Annotated and predicted instances of one image, and their overlaps.
 
     Attributes
     ----------
     pairs
-        Of the instances whatever their class.
+        Overlaps of the instances whatever their class.
     classed
-        Of the instances as they count for classes, see `InstancePreset.gated`.
-    true_class, found_class
-        Class of each in `classed`, from 0 on; -1 for none.
+        Overlaps of the instances as they count for classes, see `InstancePreset.gated`.
+    true_class, predicted_class
+        (N,) and (M,) int64, class of each in `classed`, from 0 on; -1 for none.
     quality
         Binary panoptic quality.
     classes
-        That of each class.
+        Panoptic quality of each class.
     """
 
     pairs: Overlaps
     classed: Overlaps
     true_class: Ints
-    found_class: Ints
+    predicted_class: Ints
     quality: PanopticQuality
     classes: tuple[PanopticQuality, ...]
 
@@ -92,7 +92,13 @@ class ImagePair:
 def stacks(
     gt_inst: Labels, gt_type: Labels | None, pred_inst: Labels, pred_type: Labels | None
 ) -> Stacks:
-    """Check maps (B, H, W) or (H, W); without types every instance is of type 1."""
+    """Checked maps, (B, H, W) int64; without types every instance is of type 1.
+
+    Parameters
+    ----------
+    gt_inst, gt_type, pred_inst, pred_type
+        (B, H, W) or (H, W) int, see `score_instances`.
+    """
     maps: list[NDArray[Any]] = []
     for inst, kind in ((gt_inst, gt_type), (pred_inst, pred_type)):
         ids = np.asarray(inst)
@@ -104,7 +110,10 @@ def stacks(
             f"{', '.join(str(one.shape) for one in maps)}"
         )
     if any(one.dtype.kind not in "biu" for one in maps):
-        raise RegdataError("expected whole numbers in the maps of instances and types")
+        kinds = ", ".join(str(one.dtype) for one in maps)
+        raise RegdataError(
+            f"expected whole numbers in the maps of instances and types, got {kinds}"
+        )
     height, width = maps[0].shape[-2:]
     maps = [one.astype(np.int64).reshape(-1, height, width) for one in maps]
     return Stacks(*maps)
@@ -114,28 +123,36 @@ def image_pair(
     maps: Stacks, i: int, rules: InstancePreset, classes: int, alternatives: Alternatives
 ) -> ImagePair:
     """Overlaps and qualities of one image of the set."""
-    truth, found = maps.gt_inst[i], maps.pred_inst[i]
-    pairs = overlaps(truth, found)
+    truth, predicted = maps.gt_inst[i], maps.pred_inst[i]
+    pairs = overlaps(truth, predicted)
     if rules.gated:
         base = classes + 1
         gates = [
             np.where((inst > 0) & (kind > 0) & (kind <= classes), inst * base + kind, 0)
-            for inst, kind in ((truth, maps.gt_type[i]), (found, maps.pred_type[i]))
+            for inst, kind in ((truth, maps.gt_type[i]), (predicted, maps.pred_type[i]))
         ]
         classed = overlaps(*gates)
-        true_class, found_class = classed.true_ids % base - 1, classed.found_ids % base - 1
+        true_class, predicted_class = classed.true_ids % base - 1, classed.predicted_ids % base - 1
     else:
         classed = pairs
         true_class = majority(truth, maps.gt_type[i], pairs.true_ids, classes)
-        found_class = majority(found, maps.pred_type[i], pairs.found_ids, classes)
-        true_class = _resolved(true_class, found_class, pairs, alternatives)
+        predicted_class = majority(predicted, maps.pred_type[i], pairs.predicted_ids, classes)
+        true_class = _resolved(true_class, predicted_class, pairs, alternatives)
     quality = panoptic_quality(classed if rules.gated_binary else pairs)
-    per_class = class_panoptic_quality(classed, true_class, found_class, classes)
-    return ImagePair(pairs, classed, true_class, found_class, quality, per_class)
+    per_class = class_panoptic_quality(classed, true_class, predicted_class, classes)
+    return ImagePair(pairs, classed, true_class, predicted_class, quality, per_class)
 
 
 def majority(inst: Labels, kind: Labels, ids: Ints, classes: int) -> Ints:
-    """(N,) class from 0 on that most pixels of each instance have, 0 apart; -1 where none has."""
+    """(N,) int64, class of most pixels of each instance, from 0 on; -1 where no pixel has one.
+
+    Parameters
+    ----------
+    inst, kind
+        (H, W) int, instances and types; type 0 is background and has no vote.
+    ids
+        (N,) int64, the instances, ascending.
+    """
     inside = inst > 0
     place = np.searchsorted(ids, inst[inside])
     level = np.where(kind[inside] <= classes, kind[inside], 0)
@@ -161,7 +178,7 @@ def quality_scores(
 
 
 def counts(quality: PanopticQuality) -> dict[str, int]:
-    """Nuclei matched, found in vain and missed."""
+    """Numbers of true positive, false positive and false negative nuclei."""
     return {
         "tp": quality.true_positive,
         "fp": quality.false_positive,
@@ -170,36 +187,41 @@ def counts(quality: PanopticQuality) -> dict[str, int]:
 
 
 def class_counts(classes: Ints, count: int) -> Ints:
-    """(K,) number of instances of each class."""
+    """(K,) int64, number of instances of each class; (N,) classes below 0 do not count."""
     return np.bincount(classes[classes >= 0], minlength=count)
 
 
-def r2(truth: Ints, found: Ints) -> list[float | None]:
-    """R² of the counts of each class, (K,) of (B, K): 1 - squared error / spread of the truth.
+def r2(truth: Ints, predicted: Ints) -> list[float | None]:
+    """R² of the counts of each class, K values: 1 - squared error / spread of the truth.
 
-    Where all images hold as many, it is 1 if all are right and else 0.
+    Where all images have the same count, it is 1 if all are right and else 0.
     None with fewer than two images.
+
+    Parameters
+    ----------
+    truth, predicted
+        (B, K) int64, instances of each class in each image.
     """
     if len(truth) < 2:
         return [None] * truth.shape[1]
     from sklearn.metrics import r2_score  # loads pandas: 2 s
 
-    spread: list[float | None] = r2_score(truth, found, multioutput="raw_values").tolist()
+    spread: list[float | None] = r2_score(truth, predicted, multioutput="raw_values").tolist()
     return spread
 
 
 def mean(values: Collection[float | None]) -> float | None:
-    """Mean without what is None; None without any."""
+    """Mean of the values that are not None; None without any."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
-def _resolved(truth: Ints, found: Ints, pairs: Overlaps, alternatives: Alternatives) -> Ints:
-    """Classes of annotated instances, those of matched ones where these are right too."""
+def _resolved(truth: Ints, predicted: Ints, pairs: Overlaps, alternatives: Alternatives) -> Ints:
+    """Classes of annotated instances; that of the matched instance where it is right too."""
     if not alternatives:
         return truth
     label = truth.copy()
     for i, j in zip(pairs.rows[pairs.matched], pairs.columns[pairs.matched], strict=True):
-        if int(found[j]) + 1 in alternatives.get(int(pairs.true_ids[i]), ()):
-            label[i] = found[j]
+        if int(predicted[j]) + 1 in alternatives.get(int(pairs.true_ids[i]), ()):
+            label[i] = predicted[j]
     return label

@@ -51,16 +51,16 @@ def score_instances(
     tissues: Tissues = None,
     **conventions: Any,
 ) -> Result:
-    """Scores of found instances against annotated ones, under the names of the preset's code.
+    """Scores of predicted instances against annotated ones, with the preset's names of results.
 
-    Each result also holds `conventions`, by which it came about.
+    Each result also holds the `conventions` it was computed by.
 
     Parameters
     ----------
     gt_inst, pred_inst
         (B, H, W) or (H, W) int, ids of the instances of each image, 0 = background.
     gt_type, pred_type
-        The same shape, class of each pixel from 1 on, 0 = background; None: of one class.
+        The same shape, int, class of each pixel from 1 on, 0 = background; None: of one class.
     preset
         regdata, hovernet, conic, cellvitpp, pannuke or histoplus; see docs/metrics.md.
     tissues
@@ -75,8 +75,8 @@ def score_instances(
 
     Examples
     --------
-    >>> truth, found = np.array([[1, 1, 0, 2]]), np.array([[1, 1, 0, 0]])
-    >>> score_instances(truth, None, found, None)["binary"]["bpq"]["value"]
+    >>> truth, predicted = np.array([[1, 1, 0, 2]]), np.array([[1, 1, 0, 0]])
+    >>> score_instances(truth, None, predicted, None)["binary"]["bpq"]["value"]
     0.6666666666666666
     """
     start = find_preset(INSTANCES, preset, "instances")
@@ -150,8 +150,8 @@ def _conic(images: list[ImagePair], rules: InstancePreset, _: Tissues) -> Result
     }
     size = len(pooled)
     truth = np.stack([class_counts(image.true_class, size) for image in images])
-    found = np.stack([class_counts(image.found_class, size) for image in images])
-    spread = r2(truth, found)
+    predicted = np.stack([class_counts(image.predicted_class, size) for image in images])
+    spread = r2(truth, predicted)
     dataset = {
         "pq": mean([row["pq"] for row in rows]),
         "pq_per_image": [row["pq"] for row in rows],
@@ -210,7 +210,7 @@ def _pannuke(images: list[ImagePair], rules: InstancePreset, tissues: Tissues) -
 
 
 def _pooled(images: list[ImagePair]) -> list[PanopticQuality]:
-    """Quality of each class over the nuclei of all images."""
+    """Panoptic quality of each class over the nuclei of all images."""
     columns = zip(*(image.classes for image in images), strict=True)
     return [sum(column, PanopticQuality()) for column in columns]
 

@@ -34,18 +34,18 @@ Result = dict[str, Any]
 def score_points(
     gt: ArrayLike, pred: ArrayLike, preset: str = "regdata", **conventions: Any
 ) -> Result:
-    """Scores of predicted points against annotated ones, under the names of the preset's code.
+    """Scores of predicted points against annotated ones, with the preset's names of results.
 
-    Each result also holds `conventions`, by which it came about; `chance`, the F1 that as many
-    points at random places would get; and `warning` where the numbers should not be trusted.
+    Each result also holds the `conventions` it was computed by; `chance`, the F1 of as many
+    points at random places; and `warning` where the numbers should not be trusted.
 
     Parameters
     ----------
     gt
-        (N, 4) image, x, y, class. Classes count from 0 or 1 on; below 0 is a nucleus nobody
-        could name: what is found there is neither right nor wrong (preset regdata).
+        (N, 4) float, image, x, y, class. Classes count from 0 or 1 on; below 0 is a nucleus
+        without a class: a prediction there is neither right nor wrong (preset regdata).
     pred
-        (M, 5) image, x, y, class, score.
+        (M, 5) float, image, x, y, class, score.
     preset
         regdata, ocelot, hovernet, cellvitpp, midog or legacy-overlay; see docs/metrics.md.
     conventions

@@ -29,9 +29,9 @@ class PointOptions:
         Slide (or patient) of each image: bootstrap draws are of slides, and presets of scope
         `slide` need it.
     alternatives
-        (N,) for each annotated point classes that are right too, beside its own.
+        For each of the N annotated points, classes that are right too, beside its own.
     probabilities
-        (M, K) of each predicted point for the K `classes`, for the scores of paired points
+        (M, K) float, of each predicted point for the K `classes`, for the scores of paired points
         (preset regdata).
     size
         Width and height of an image, for the chance level; by default the extent of its points,
@@ -62,7 +62,7 @@ class Side:
     image, label
         (N,) int64, index into the images and into the classes; a label below 0 is no class.
     xy
-        (N, 2) float64.
+        (N, 2) float64, in the unit of the coordinates.
     score
         (N,) float64, NaN for annotated points.
     """
@@ -84,7 +84,7 @@ class PointSets:
     slide
         (images,) name of the slide of each.
     classes
-        All that occur, ascending; `reported` are those whose scores are asked for.
+        All that occur, ascending; `reported` are those whose scores are reported.
     radius
         In the unit of the coordinates.
     """
@@ -108,28 +108,28 @@ class PointSets:
 def point_sets(
     gt: ArrayLike, pred: ArrayLike, rules: PointPreset, options: PointOptions
 ) -> PointSets:
-    """Check and sort tables of points.
+    """Checked and sorted points of two tables.
 
     Parameters
     ----------
     gt, pred
-        (N, 4) image, x, y, class; (M, 5) image, x, y, class, score.
+        (N, 4) float, image, x, y, class; (M, 5) float, image, x, y, class, score.
     """
     a, b = _table(gt, 4, "image, x, y, class"), _table(pred, 5, "image, x, y, class, score")
     alternatives, probabilities = _extras(options, len(a), len(b))
     if rules.tie == "position":
-        order, found = np.lexsort(a.T[[3, 2, 1, 0]]), np.lexsort((-b[:, 4], *b.T[[3, 2, 1, 0]]))
-        a, b = a[order], b[found]
+        order, other = np.lexsort(a.T[[3, 2, 1, 0]]), np.lexsort((-b[:, 4], *b.T[[3, 2, 1, 0]]))
+        a, b = a[order], b[other]
         alternatives = [alternatives[i] for i in order] if alternatives is not None else None
-        probabilities = probabilities[found] if probabilities is not None else None
+        probabilities = probabilities[other] if probabilities is not None else None
     if (b[:, 3] < 0).any():
         raise RegdataError("expected classes from 0 on of predicted points, got one below 0")
     images = np.unique(np.concatenate([a[:, 0], b[:, 0], np.arange(options.n_images)]))
     images = images if len(images) else np.zeros(1)  # nothing anywhere: one empty image
-    asked = [] if options.classes is None else list(options.classes)
-    seen = np.unique(np.concatenate([a[:, 3], b[:, 3], asked])).astype(int)
-    classes = np.union1d(seen[seen >= 0], [0] if rules.empty == "phantom" else []).astype(int)
-    reported = asked if options.classes is not None else seen[seen >= 0].tolist()
+    requested = [] if options.classes is None else list(options.classes)
+    present = np.unique(np.concatenate([a[:, 3], b[:, 3], requested])).astype(int)
+    classes = np.union1d(present[present >= 0], [0] if rules.empty == "phantom" else []).astype(int)
+    reported = requested if options.classes is not None else present[present >= 0].tolist()
     return PointSets(
         truth=_side(a, images, classes),
         guess=_side(b, images, classes),
@@ -144,13 +144,13 @@ def point_sets(
 
 
 def confusions(sets: PointSets, rules: PointPreset) -> NDArray[np.int64]:
-    """Confusion matrix of each image, (images, K + 1, K + 1), see `counts.ImageCounts`."""
+    """(images, K + 1, K + 1) int64, confusion matrix of each image, see `ImageCounts`."""
     together, free = partners(sets, rules)
     return tally(together, len(sets.classes), free, len(sets.images))
 
 
 def partners(sets: PointSets, rules: PointPreset) -> tuple[Partners, NDArray[np.bool_]]:
-    """Who belongs together, and which predicted points were found in vain."""
+    """Pairs of points, and (M,) bool, which predicted points are false positives."""
     truth, guess = sets.truth, sets.guess
     if rules.empty == "phantom":
         zero = sets.classes.index(0)
@@ -163,7 +163,7 @@ def partners(sets: PointSets, rules: PointPreset) -> tuple[Partners, NDArray[np.
 def _pair(
     truth: Side, guess: Side, sets: PointSets, rules: PointPreset
 ) -> tuple[Ints, NDArray[np.bool_]]:
-    """Pairs, and the predicted points that were found in vain."""
+    """(P, 2) pairs, and (M,) bool, which predicted points are false positives."""
     a, b = (_apart(side, sets, rules) for side in (truth, guess))
     if rules.matcher == "optimal":
         return pair_named(a, truth.label >= 0, b, sets.radius)
@@ -180,7 +180,7 @@ def _pair(
 
 
 def _apart(side: Side, sets: PointSets, rules: PointPreset) -> Floats:
-    """(N, 3) x, y, and a third axis along which groups lie too far from each other to pair."""
+    """(N, 3) x, y, and a third axis along which groups lie too far apart to be paired."""
     group = scopes(sets, rules)[side.image]
     if rules.class_aware:
         group = group * (len(sets.classes) + 1) + side.label + 1
@@ -188,19 +188,19 @@ def _apart(side: Side, sets: PointSets, rules: PointPreset) -> Floats:
 
 
 def scopes(sets: PointSets, rules: PointPreset) -> Ints:
-    """(images,) what lies in one frame."""
+    """(images,) int64, number of the frame of each image; points of one frame can be paired."""
     if rules.scope == "image":
         return np.arange(len(sets.images))
     return np.unique(np.array(sets.slide, str), return_inverse=True)[1].astype(np.int64)
 
 
 def _assigned(a: Floats, b: Floats, radius: float) -> Ints:
-    found = [np.zeros((0, 2), np.int64)]
+    matches = [np.zeros((0, 2), np.int64)]
     for group in np.intersect1d(a[:, 2], b[:, 2]):
         here, there = np.flatnonzero(a[:, 2] == group), np.flatnonzero(b[:, 2] == group)
         pairs = match_assigned(a[here, :2], b[there, :2], radius)
-        found.append(np.column_stack([here[pairs[:, 0]], there[pairs[:, 1]]]))
-    return np.concatenate(found)
+        matches.append(np.column_stack([here[pairs[:, 0]], there[pairs[:, 1]]]))
+    return np.concatenate(matches)
 
 
 def _with_phantoms(side: Side, images: int, label: int) -> Side:
@@ -215,7 +215,7 @@ def _with_phantoms(side: Side, images: int, label: int) -> Side:
 
 
 def _resolved(truth: Ints, guess: Ints, pairs: Ints, sets: PointSets) -> Ints:
-    """Classes of annotated points, those of their partners where these are right too."""
+    """Classes of annotated points; that of the partner where it is right too."""
     if sets.alternatives is None:
         return truth
     label = truth.copy()
@@ -228,7 +228,7 @@ def _resolved(truth: Ints, guess: Ints, pairs: Ints, sets: PointSets) -> Ints:
 def _extras(
     options: PointOptions, annotated: int, predicted: int
 ) -> tuple[Sequence[Collection[int]] | None, Floats | None]:
-    """What is known of single points, checked."""
+    """Alternatives and probabilities of single points, checked."""
     others, given = options.alternatives, options.probabilities
     if others is not None and len(others) != annotated:
         raise RegdataError(f"expected alternatives of {annotated} points, got {len(others)}")

@@ -27,7 +27,7 @@ class PointPreset:
     Attributes
     ----------
     layout
-        Names of the results: those of which code.
+        The published code whose names the results have.
     matcher
         `optimal`: most pairs, then least distance; `assigned`: least total distance over all
         points, then the cut-off; `by score`: predictions by falling score take the nearest free
@@ -47,7 +47,7 @@ class PointPreset:
     epsilon
         Added to denominators.
     decimals
-        Rates are rounded to, before their mean.
+        Rates are rounded to so many before their mean.
     single
         Distances are compared in float32.
     tie
@@ -78,7 +78,7 @@ class InstancePreset:
     Attributes
     ----------
     layout
-        Names of the results: those of which code.
+        The published code whose names the results have.
     gated
         The class of every pixel counts: an instance of mixed classes is one of each. Otherwise
         an instance has the class of most of its pixels.
@@ -88,7 +88,7 @@ class InstancePreset:
         Added to the denominators of DQ and of SQ.
     empty
         A score of an image (or a class in it) without annotation: None and left out of means,
-        or 0; `both` is None only where nothing was found either.
+        or 0; `both` is None only where nothing was predicted either.
     n_types
         Number of classes, 1..n; None: the highest that occurs.
     """

@@ -10,7 +10,13 @@ Result = dict[str, Any]
 
 
 def class_rates(total: Ints, c: int, rules: PointPreset) -> Result:
-    """Precision, recall, F1 and counts of one class; a wrong class weighs as the preset says."""
+    """Precision, recall, F1 and counts of one class, by the preset's weight of a wrong class.
+
+    Parameters
+    ----------
+    total
+        (K + 1, K + 1) int64, see `ImageCounts`.
+    """
     tp = int(total[c, c])
     fp = rules.wrong * (int(total[:-1, c].sum()) - tp) + int(total[-1, c])
     fn = rules.wrong * (int(total[c, :-1].sum()) - tp) + int(total[c, -1])
@@ -22,7 +28,7 @@ def class_rates(total: Ints, c: int, rules: PointPreset) -> Result:
 
 
 def detection_rates(total: Ints) -> Result:
-    """The same of all points whatever their class."""
+    """Precision, recall, F1 and counts of all points of (K + 1, K + 1) counts, of any class."""
     tp, fp = int(total[:-1, :-1].sum()), int(total[-1, :-1].sum())
     fn = int(total[:-1, -1].sum())
     return {**rates_of(tp, tp + fp, tp + fn), "tp": tp, "fp": fp, "fn": fn}

@@ -1,4 +1,4 @@
-"""How far several readers of the same images agree."""
+"""Agreement of several readers of the same images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,8 @@ def fleiss_kappa(votes: NDArray[np.int64]) -> float | None:
     Parameters
     ----------
     votes
-        (N, K) how many readers gave each cell each class; every cell has as many readers.
+        (N, K) int64, number of readers who gave each cell each class; the same number of
+        readers for every cell.
 
     Returns
     -------
@@ -31,7 +32,8 @@ def fleiss_kappa(votes: NDArray[np.int64]) -> float | None:
     readers = np.unique(votes.sum(axis=1))
     if len(readers) > 1:
         raise RegdataError(
-            f"expected as many readers for every cell, got {readers.min()} to {readers.max()}"
+            f"expected the same number of readers for every cell, got {readers.min()} to "
+            f"{readers.max()}"
         )
     if len(readers) == 0 or readers[0] < 2:
         return None
@@ -48,14 +50,14 @@ def reader_f1(readers: Sequence[ArrayLike], **conventions: Any) -> dict[str, Any
     Parameters
     ----------
     readers
-        Of each a table (N, 4) image, x, y, class.
+        One table for each, (N, 4) float, image, x, y, class.
     conventions
         As of `score_points` with the preset regdata, whose F1 is the same either way round.
 
     Returns
     -------
     dict
-        `mean_f1` and `detection`: (R, R) as nested lists, None on the diagonal; `per_reader`:
+        `mean_f1` and `detection`: R x R as nested lists, None on the diagonal; `per_reader`:
         mean of each row of both, None without a value.
     """
     count = len(readers)
@@ -66,8 +68,8 @@ def reader_f1(readers: Sequence[ArrayLike], **conventions: Any) -> dict[str, Any
     for i in range(count):
         for j in range(i + 1, count):
             named = tables[j][tables[j][:, 3] >= 0]
-            found = np.column_stack([named, np.ones(len(named))])
-            scores = score_points(tables[i], found, draws=0, chance_draws=0, **conventions)
+            predicted = np.column_stack([named, np.ones(len(named))])
+            scores = score_points(tables[i], predicted, draws=0, chance_draws=0, **conventions)
             values = {"mean_f1": scores["mean_f1"], "detection": scores["detection"]["f1"]}
             for name, value in values.items():
                 given[name][i][j] = given[name][j][i] = value

@@ -2,11 +2,11 @@ from .classes import ClassMap, map_classes
 from .classification import agreement_scores, cohen_kappa, confusion_matrix, score_classes
 from .counts import ImageCounts, Partners, Points, confusion, pair_named, tally
 from .detection import ABSENT_IS_ZERO, Conventions, Rates, Scores, f1_scores, score
-from .found import FoundImage, cells_table, found_image, write_cells
-from .image_score import FoundNuclei, ImageScore, score_image
+from .image_score import DetectedNuclei, ImageScore, score_image
 from .instances import Overlaps, aji, aji_plus, dice, dice2, overlaps
 from .intervals import Estimate, row_means, unit_sums
 from .label_truth import agreement
+from .matched_image import MatchedImage, cells_table, match_image, write_cells
 from .matching import best_edges, match_assigned, match_greedily, match_points
 from .paired import Difference, Statistic, bootstrap_difference, mean_f1
 from .panoptic import PanopticQuality, class_panoptic_quality, panoptic_quality
@@ -23,12 +23,12 @@ __all__ = [
     "ClassMap",
     "ClassScores",
     "Conventions",
+    "DetectedNuclei",
     "Difference",
     "Estimate",
-    "FoundImage",
-    "FoundNuclei",
     "ImageCounts",
     "ImageScore",
+    "MatchedImage",
     "Overlaps",
     "PanopticQuality",
     "Partners",
@@ -55,11 +55,11 @@ __all__ = [
     "dice2",
     "evaluate",
     "f1_scores",
-    "found_image",
     "majority",
     "map_classes",
     "match_assigned",
     "match_greedily",
+    "match_image",
     "match_points",
     "mean_f1",
     "misplaced",

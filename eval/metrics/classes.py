@@ -33,7 +33,13 @@ class ClassMap:
     annotated: NDArray[np.int64]
 
     def merge(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities per scored class (M, K) from those of the classifier (M, C)."""
+        """(M, K) float32, probabilities of the scored classes.
+
+        Parameters
+        ----------
+        probabilities
+            (M, C) float32, of the classes of the classifier.
+        """
         merged = np.zeros((len(probabilities), len(self.names)), np.float32)
         np.add.at(merged.T, self.classifier, probabilities.T)
         return merged
@@ -42,7 +48,7 @@ class ClassMap:
 def map_classes(
     classifier: Sequence[str], annotated: Sequence[str], mapping: Mapping[str, str] | None = None
 ) -> ClassMap:
-    """Pair the classifier's classes with those of an annotated set.
+    """The scored classes: the classifier's paired with those of an annotated set.
 
     Names agree regardless of case, a plural s, and space, `_` or `-`; there are no synonyms. A
     class of the classifier called "negative" or "other" takes every class of the set that is
@@ -90,7 +96,7 @@ def _links(
     classifier: Sequence[str], annotated: Sequence[str], mapping: Mapping[str, str]
 ) -> dict[int, list[int]]:
     """Classes of the set that each class of the classifier answers to, without the rest."""
-    asked = {
+    mapped = {
         _find(source, classifier, "classifier")[0]: [
             a
             for part in targets.split(",")
@@ -99,23 +105,23 @@ def _links(
         ]
         for source, targets in mapping.items()
     }
-    taken = {a for targets in asked.values() for a in targets}
+    taken = {a for targets in mapped.values() for a in targets}
     by_name = {
         c: [a for a, n in enumerate(annotated) if _plain(n) == _plain(name) and a not in taken]
         for c, name in enumerate(classifier)
     }
-    return by_name | asked
+    return by_name | mapped
 
 
 def _find(name: str, names: Sequence[str], owner: str) -> list[int]:
-    found = [i for i, other in enumerate(names) if _plain(other) == _plain(name)]
-    if not found:
+    matches = [i for i, other in enumerate(names) if _plain(other) == _plain(name)]
+    if not matches:
         raise RegdataError(f"`mapping=`: the {owner} has no class {name}; it has {_listed(names)}")
-    return found
+    return matches
 
 
 def _rest_class(classifier: Sequence[str], mapping: Mapping[str, str]) -> int | None:
-    """Find the class that takes what is left over: asked for, or the only background."""
+    """Class that takes what is left over: the one of the mapping, or the only background."""
     for source, targets in mapping.items():
         if _REST in [part.strip() for part in targets.split(",")]:
             return _find(source, classifier, "classifier")[0]
@@ -129,7 +135,7 @@ def _rest_class(classifier: Sequence[str], mapping: Mapping[str, str]) -> int | 
 def _grouped(
     classifier: Sequence[str], annotated: Sequence[str], links: dict[int, list[int]]
 ) -> ClassMap:
-    """Classes linked to each other, directly or through a third, become one scored class."""
+    """Scored classes; classes linked to each other, directly or through a third, become one."""
     size = len(classifier)
     total = size + len(annotated)
     edges = [(c, size + a) for c, targets in links.items() for a in targets]

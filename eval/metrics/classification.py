@@ -1,4 +1,4 @@
-"""Scores of classes that were given to cells, from labels or from probabilities."""
+"""Scores of a classification of cells, from labels or from probabilities."""
 
 from typing import Any
 
@@ -10,9 +10,14 @@ from regdata.eval.metrics.rates import ratio
 
 
 def confusion_matrix(truth: Ints, guess: Ints, classes: int) -> Ints:
-    """(K, K) counts, rows the true class, columns the given one.
+    """(K, K) int64 counts, rows the true class, columns the predicted one.
 
-    scikit-learn's refuses no cells at all, and warns of a single class.
+    scikit-learn's fails without cells, and warns of a single class.
+
+    Parameters
+    ----------
+    truth, guess
+        (N,) int64, true and predicted class of each cell, 0..K - 1.
 
     Examples
     --------
@@ -23,11 +28,16 @@ def confusion_matrix(truth: Ints, guess: Ints, classes: int) -> Ints:
 
 
 def agreement_scores(matrix: Ints) -> dict[str, float | None]:
-    """Accuracy, balanced accuracy, MCC and Cohen's kappa of a confusion matrix (K, K).
+    """Accuracy, balanced accuracy, MCC and Cohen's kappa of a confusion matrix.
 
     Balanced accuracy is the mean recall of the classes that occur. MCC is that of several
-    classes (Gorodkin, 2004). None without cells; MCC and kappa are None too where one class is
-    all there is (scikit-learn says 0 and NaN).
+    classes (Gorodkin, 2004). None without cells; MCC and kappa are also None where only one class
+    occurs (scikit-learn gives 0 and NaN).
+
+    Parameters
+    ----------
+    matrix
+        (K, K) int64 counts, rows the true class, columns the predicted one.
 
     Examples
     --------
@@ -50,20 +60,22 @@ def agreement_scores(matrix: Ints) -> dict[str, float | None]:
 
 
 def cohen_kappa(matrix: Ints, power: int = 0) -> float | None:
-    """Agreement of two readers beyond chance (Cohen, 1960), from their counts (K, K).
+    """Agreement of two readers beyond chance (Cohen, 1960), from their counts.
 
     scikit-learn's takes labels, and gives NaN with a warning where ours is None.
 
     Parameters
     ----------
+    matrix
+        (K, K) int64 counts, rows the class of one reader, columns that of the other.
     power
-        0: all disagreements are alike; 1 and 2: they weigh by the distance of the classes, and
-        by its square.
+        0: all disagreements weigh the same; 1 and 2: they weigh by the distance of the classes,
+        and by its square.
 
     Returns
     -------
     float or None
-        None where both readers know one class only, the same.
+        None where both readers use a single class, the same one.
     """
     size = len(matrix)
     apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
@@ -76,6 +88,11 @@ def cohen_kappa(matrix: Ints, power: int = 0) -> float | None:
 def auroc(truth: Bools, score: Floats) -> float | None:
     """Chance that a positive cell scores above a negative one, ties one half; None without both.
 
+    Parameters
+    ----------
+    truth, score
+        (N,) bool, whether each cell is positive, and (N,) float64.
+
     Examples
     --------
     >>> auroc(np.array([True, False, True]), np.array([0.9, 0.5, 0.5]))
@@ -86,10 +103,17 @@ def auroc(truth: Bools, score: Floats) -> float | None:
 
 
 def weighted_auroc(truth: Bools, score: Floats, weights: Floats) -> Floats:
-    """(D,) AUROC of cells that count as often as each row of (D, N) says; NaN without both.
+    """(D,) float64, AUROC of the cells weighted by each row; NaN without both kinds of cells.
 
     All bootstrap draws at once: 28 times as fast as scikit-learn's, one call per draw, for 1,000
     draws of 2,000 cells.
+
+    Parameters
+    ----------
+    truth, score
+        (N,) bool, whether each cell is positive, and (N,) float64.
+    weights
+        (D, N) float64, how often each cell counts in each draw.
     """
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
@@ -105,9 +129,14 @@ def weighted_auroc(truth: Bools, score: Floats, weights: Floats) -> Floats:
 
 
 def average_precision(truth: Bools, score: Floats) -> float | None:
-    """Precision at each score that is reached, weighed by the recall it adds; None without any.
+    """Average precision: precision weighted by the recall each score adds; None without positives.
 
-    The step function, not the trapezium; equal scores are reached together.
+    The step function, not the trapezium; equal scores count together.
+
+    Parameters
+    ----------
+    truth, score
+        (N,) bool, whether each cell is positive, and (N,) float64.
 
     Examples
     --------
@@ -122,21 +151,25 @@ def average_precision(truth: Bools, score: Floats) -> float | None:
 def calibration(confidence: Floats, right: Bools, bins: int = 10) -> dict[str, Any]:
     """Expected calibration error (Guo et al., 2017) and its curve over bins of equal width.
 
-    scikit-learn's curve leaves out how many cells a bin holds, which the error is weighed by.
+    scikit-learn's curve does not give the number of cells in a bin, by which the error is
+    weighted.
 
     Parameters
     ----------
     confidence
-        (N,) in [0, 1]; a value on an edge belongs to the bin below it.
+        (N,) float64 in [0, 1]; a value on an edge belongs to the bin below it.
+    right
+        (N,) bool, whether the predicted class is right.
 
     Returns
     -------
     dict
-        `ece` (None without cells), and `curve`: of each bin that holds cells its number,
+        `ece` (None without cells), and `curve`: for each bin with cells its number, count of
         cells, mean confidence and share that is right.
     """
     if confidence.size and not (confidence.min() >= 0 and confidence.max() <= 1):
-        raise RegdataError("expected confidences from 0 to 1")
+        low, high = confidence.min(), confidence.max()
+        raise RegdataError(f"expected confidences from 0 to 1, got {low:g} to {high:g}")
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     cells = np.bincount(place, minlength=bins)
     full = np.flatnonzero(cells)
@@ -149,11 +182,18 @@ def calibration(confidence: Floats, right: Bools, bins: int = 10) -> dict[str, A
 
 
 def score_classes(truth: Ints, probabilities: Floats, bins: int = 10) -> dict[str, Any]:
-    """All scores of probabilities (N, K) for cells of known class (N,).
+    """All scores of a classification: accuracy, kappa, AUROC, AP, calibration and confusion.
 
     A cell has its most probable class. `auroc` and `ap` are one class against the rest, per
     class; `macro` is their mean over classes where they are defined, `micro` pools all
     decisions. For a coarser set of classes, sum the probabilities first.
+
+    Parameters
+    ----------
+    truth
+        (N,) int64, true class of each cell, 0..K - 1.
+    probabilities
+        (N, K) float64.
     """
     count = probabilities.shape[1]
     known = len(truth) == 0 or (truth.min() >= 0 and truth.max() < count)

@@ -17,7 +17,7 @@ class Points:
     xy
         (N, 2) float64, pixels.
     labels
-        (N,) int64, index of the class; annotated points below 0 are nuclei nobody could name.
+        (N,) int64, index of the class; annotated points below 0 are nuclei without a class.
     """
 
     xy: NDArray[np.float64]
@@ -26,7 +26,7 @@ class Points:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """What was found in one image.
+    """Confusion matrix of one image.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ def confusion(
     radius: float,
     scored: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """Match one image and count, see `ImageCounts`.
+    """(K + 1, K + 1) int64, confusion matrix of one image after matching, see `ImageCounts`.
 
     A predicted point without a partner is not counted when it lies on an annotated point with a
     label below 0, or where `scored` is False (outside the annotated field).
@@ -73,10 +73,26 @@ def pair_named(
     radius: float,
     scored: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Pairs of named annotated points with predicted ones, and which of these are left to count.
+    """Pairs of points, and which predicted points without a partner count as false positives.
 
-    What is left and lies on an annotated point without a name does not count either, nor what is
-    not `scored`.
+    Only annotated points with a class are paired. A predicted point without a partner does not
+    count where it lies on an annotated point without a class, nor where it is not `scored`.
+
+    Parameters
+    ----------
+    xy, predicted_xy
+        (N, 2) and (M, 2) float64, in one unit.
+    named
+        (N,) bool, annotated points with a class.
+    radius
+        Largest distance of a pair, same unit.
+    scored
+        (M,) bool; all by default.
+
+    Returns
+    -------
+    pairs, free
+        (P, 2) int64, rows (annotated, predicted), and (M,) bool.
     """
     known, unknown = np.flatnonzero(named), np.flatnonzero(~named)
     pairs = match_points(xy[known], predicted_xy, radius)
@@ -90,7 +106,7 @@ def pair_named(
 
 @dataclass(frozen=True)
 class Partners:
-    """Points of a set of images and which of them belong together.
+    """Classes of annotated and predicted points, and which points are pairs.
 
     Attributes
     ----------
@@ -112,12 +128,13 @@ class Partners:
 def tally(
     partners: Partners, classes: int, free: NDArray[np.bool_] | None = None, images: int = 1
 ) -> NDArray[np.int64]:
-    """Confusion matrix of each image, see `ImageCounts`: (images, classes + 1, classes + 1).
+    """(images, classes + 1, classes + 1) int64, confusion matrix of each, see `ImageCounts`.
 
     Parameters
     ----------
     free
-        (M,) predicted points that count as found in vain; all without a partner by default.
+        (M,) bool, predicted points that count as false positives; all without a partner by
+        default.
 
     Examples
     --------

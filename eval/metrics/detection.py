@@ -37,7 +37,7 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True)
 class Conventions:
-    """How a score came about; written into every result.
+    """The rules by which scores are computed; written into every result.
 
     A pair of different classes is one false positive of the predicted class and one false
     negative of the annotated class. A class that is neither annotated nor predicted has no F1
@@ -62,7 +62,7 @@ class Scores:
     Attributes
     ----------
     confusion
-        Sum of the images' matrices, see `ImageCounts`.
+        (K + 1, K + 1) int64, sum of the images' matrices, see `ImageCounts`.
     """
 
     classes: tuple[str, ...]
@@ -99,7 +99,7 @@ class Scores:
 def score(
     images: Sequence[ImageCounts], classes: Sequence[str], conventions: Conventions | None = None
 ) -> Scores:
-    """Sum the counts over images, and derive rates and bootstrap intervals.
+    """Precision, recall and F1 of counts summed over images, with bootstrap intervals.
 
     Examples
     --------
@@ -138,9 +138,12 @@ def score(
 
 
 def f1_scores(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F1 per class, then of detection, (B, K + 1), of confusion matrices (B, K + 1, K + 1).
+    """(B, K + 1) float64, F1 of each class, then of detection; NaN where there are no cells.
 
-    NaN where there are no cells.
+    Parameters
+    ----------
+    sums
+        (B, K + 1, K + 1) confusion matrices, see `ImageCounts`.
     """
     hits = np.diagonal(sums, axis1=1, axis2=2)[:, :-1]
     paired = sums[:, :-1, :-1].sum(axis=(1, 2))

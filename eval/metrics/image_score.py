@@ -1,4 +1,4 @@
-"""Scores of the nuclei found in one image against its annotated nuclei."""
+"""Scores of the nuclei predicted in one image against its annotated nuclei."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ from regdata.eval.metrics.rates import rates_of
 
 
 @dataclass(frozen=True)
-class FoundNuclei:
-    """What a network found in an image.
+class DetectedNuclei:
+    """Nuclei that a network detected in an image.
 
     Attributes
     ----------
@@ -38,23 +38,26 @@ class FoundNuclei:
 class ImageScore:
     """Scores of one image; None where they are undefined.
 
-    Nothing annotated and nothing found: every score is None, as there is nothing to judge.
+    Nothing annotated and nothing predicted: every score is None, as there is nothing to judge.
     Nuclei on one side only: Dice, AJI, PQ and F1 are 0, and of precision and recall the one
     without a denominator is None.
 
     Attributes
     ----------
+    annotated, predicted
+        Number of nuclei on either side.
     paired
-        Nuclei whose centroids are paired one-to-one within the radius.
+        Number of nuclei whose centroids are paired one-to-one within the radius.
     classes
         Panoptic quality of each scored class; empty without classes.
     confusion
-        See `regdata.eval.metrics.counts.ImageCounts`; None without classes.
+        (K + 1, K + 1) int64, see `regdata.eval.metrics.counts.ImageCounts`; None without
+        classes.
     """
 
     name: str
     annotated: int
-    found: int
+    predicted: int
     paired: int
     dice: float | None
     aji: float | None
@@ -72,14 +75,17 @@ class ImageScore:
             "sq": self.quality.sq,
             "aji": self.aji,
             "aji_plus": self.aji_plus,
-            **rates_of(self.paired, self.found, self.annotated),
+            **rates_of(self.paired, self.predicted, self.annotated),
         }
 
 
 def score_image(
-    image: AnnotatedNuclei, found: FoundNuclei, radius: float, classes: ClassMap | None = None
+    image: AnnotatedNuclei,
+    predicted: DetectedNuclei,
+    radius: float,
+    classes: ClassMap | None = None,
 ) -> ImageScore:
-    """Score one image.
+    """Scores of the nuclei predicted in one image.
 
     Parameters
     ----------
@@ -88,22 +94,22 @@ def score_image(
     classes
         Which classes are scored; none by default, nor where the image has none.
     """
-    pairs = overlaps(image.instances, found.instances)
+    pairs = overlaps(image.instances, predicted.instances)
     xy = centroids(image.instances)
     per_class: tuple[PanopticQuality, ...] = ()
     matrix = None
     if classes is not None and image.kinds is not None:
         truth = np.where(image.kinds > 0, classes.annotated[image.kinds - 1], -1)
-        guess = classes.classifier[found.kinds]
+        guess = classes.classifier[predicted.kinds]
         count = len(classes.names)
-        # image nuclei are numbered without gaps, found ones may have lost their last pixel
-        per_class = class_panoptic_quality(pairs, truth, guess[pairs.found_ids - 1], count)
-        matrix = confusion(Points(xy, truth), Points(found.xy, guess), count, radius)
+        # annotated nuclei are numbered without gaps, predicted ones may have lost their last pixel
+        per_class = class_panoptic_quality(pairs, truth, guess[pairs.predicted_ids - 1], count)
+        matrix = confusion(Points(xy, truth), Points(predicted.xy, guess), count, radius)
     return ImageScore(
         name=image.name,
         annotated=len(xy),
-        found=len(found.xy),
-        paired=len(match_points(xy, found.xy, radius)),
+        predicted=len(predicted.xy),
+        paired=len(match_points(xy, predicted.xy, radius)),
         dice=dice(pairs),
         aji=aji(pairs),
         aji_plus=aji_plus(pairs),

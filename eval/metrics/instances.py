@@ -1,4 +1,4 @@
-"""How well the nuclei of one instance map cover those of another."""
+"""Overlap of the nuclei of two instance maps: areas, Dice and aggregated Jaccard indices."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,45 +23,45 @@ class Overlaps:
 
     Attributes
     ----------
-    true_ids, found_ids
-        (N,) and (M,) int64, the ids that occur, ascending.
-    true_area, found_area
-        (N,) and (M,) int64.
+    true_ids, predicted_ids
+        (N,) and (M,) int64, the ids that occur in each map, ascending.
+    true_area, predicted_area
+        (N,) and (M,) int64, pixels.
     rows, columns, shared
-        (K,) int64: annotated nucleus, found nucleus (indices, not ids) and shared area of every
-        pair that overlaps, ordered by row, then column.
+        (K,) int64: annotated nucleus, predicted nucleus (indices, not ids) and shared area of
+        every pair that overlaps, ordered by row, then column.
     """
 
     true_ids: Ints
-    found_ids: Ints
+    predicted_ids: Ints
     true_area: Ints
-    found_area: Ints
+    predicted_area: Ints
     rows: Ints
     columns: Ints
     shared: Ints
 
     @property
     def union(self) -> Ints:
-        """(K,) area of the union of each pair."""
-        return self.true_area[self.rows] + self.found_area[self.columns] - self.shared
+        """(K,) int64, area of the union of each pair, pixels."""
+        return self.true_area[self.rows] + self.predicted_area[self.columns] - self.shared
 
     @property
     def iou(self) -> NDArray[np.float64]:
-        """(K,) intersection over union of each pair, above 0."""
+        """(K,) float64, intersection over union of each pair, above 0."""
         return np.asarray(self.shared / self.union, np.float64)
 
     @property
     def matched(self) -> NDArray[np.bool_]:
-        """(K,) the pairs with IoU > 0.5; no nucleus is in two of them."""
+        """(K,) bool, pairs with IoU > 0.5; no nucleus is in two of them."""
         return 2 * self.shared > self.union  # in whole numbers: exactly one half is no match
 
 
-def overlaps(truth: Labels, found: Labels) -> Overlaps:
+def overlaps(truth: Labels, predicted: Labels) -> Overlaps:
     """Areas and shared areas of the nuclei of two maps, counted in one pass over the pixels.
 
     Parameters
     ----------
-    truth, found
+    truth, predicted
         (H, W) int, 0 = background; ids need not follow each other.
 
     Raises
@@ -74,17 +74,17 @@ def overlaps(truth: Labels, found: Labels) -> Overlaps:
     >>> overlaps(np.array([[1, 1, 0]]), np.array([[0, 7, 7]])).iou.round(2).tolist()
     [0.33]
     """
-    if truth.shape != found.shape:
-        raise RegdataError(f"expected maps of one size, got {truth.shape} and {found.shape}")
+    if truth.shape != predicted.shape:
+        raise RegdataError(f"expected maps of one size, got {truth.shape} and {predicted.shape}")
     true_ids, true_area, a = _number(truth)
-    found_ids, found_area, b = _number(found)
+    predicted_ids, predicted_area, b = _number(predicted)
     both = (a > 0) & (b > 0)
-    rows, columns, shared = _joint(a[both] - 1, b[both] - 1, len(found_ids), _DENSE * a.size)
+    rows, columns, shared = _joint(a[both] - 1, b[both] - 1, len(predicted_ids), _DENSE * a.size)
     return Overlaps(
         true_ids=true_ids,
-        found_ids=found_ids,
+        predicted_ids=predicted_ids,
         true_area=true_area,
-        found_area=found_area,
+        predicted_area=predicted_area,
         rows=rows,
         columns=columns,
         shared=shared,
@@ -123,7 +123,7 @@ def _joint(a: Ints, b: Ints, columns: int, dense: int) -> tuple[Ints, Ints, Ints
 
 def dice(pairs: Overlaps) -> float | None:
     """Dice of the foregrounds; None where neither map has a nucleus."""
-    total = int(pairs.true_area.sum() + pairs.found_area.sum())
+    total = int(pairs.true_area.sum() + pairs.predicted_area.sum())
     return 2 * int(pairs.shared.sum()) / total if total else None
 
 
@@ -132,17 +132,17 @@ def dice2(pairs: Overlaps) -> float | None:
 
     0 where no pair overlaps; None where neither map has a nucleus.
     """
-    total = int((pairs.true_area[pairs.rows] + pairs.found_area[pairs.columns]).sum())
+    total = int((pairs.true_area[pairs.rows] + pairs.predicted_area[pairs.columns]).sum())
     if total:
         return 2 * int(pairs.shared.sum()) / total
-    return 0.0 if len(pairs.true_ids) + len(pairs.found_ids) else None
+    return 0.0 if len(pairs.true_ids) + len(pairs.predicted_ids) else None
 
 
 def aji(pairs: Overlaps) -> float | None:
     """Aggregated Jaccard index (Kumar et al., 2017); None where neither map has a nucleus.
 
-    Each annotated nucleus takes the found one of highest IoU, which others may take too; nuclei
-    nobody took are added to the union.
+    Each annotated nucleus takes the predicted one of highest IoU, which others may take too;
+    nuclei that none takes are added to the union.
     """
     order = np.lexsort((pairs.columns, -pairs.iou, pairs.rows))
     _, first = np.unique(pairs.rows[order], return_index=True)
@@ -155,9 +155,9 @@ def aji_plus(pairs: Overlaps) -> float | None:
 
 
 def assigned(pairs: Overlaps) -> Ints:
-    """Indices of the overlapping pairs of the one-to-one assignment of highest total IoU."""
+    """(P,) int64, indices of the overlapping pairs in the assignment of highest total IoU."""
     size = len(pairs.true_ids)
-    nodes = size + len(pairs.found_ids)
+    nodes = size + len(pairs.predicted_ids)
     edges = (pairs.rows, pairs.columns + size)
     graph = csr_matrix((np.ones(len(pairs.rows), np.int8), edges), shape=(nodes, nodes))
     label = connected_components(graph, directed=False)[1][pairs.rows] if nodes else pairs.rows
@@ -183,6 +183,6 @@ def _one_to_one(pairs: Overlaps, part: Ints) -> Ints:
 def _jaccard(pairs: Overlaps, chosen: Ints) -> float | None:
     """Shared area of the chosen pairs over their unions and the area of nuclei in none."""
     alone = np.delete(pairs.true_area, pairs.rows[chosen]).sum()
-    spurious = np.delete(pairs.found_area, pairs.columns[chosen]).sum()
+    spurious = np.delete(pairs.predicted_area, pairs.columns[chosen]).sum()
     union = int(pairs.union[chosen].sum() + alone + spurious)
     return int(pairs.shared[chosen].sum()) / union if union else None

@@ -23,7 +23,7 @@ class Estimate:
 
 
 def image_weights(images: int, draws: int, seed: int) -> Floats:
-    """How often each image counts: (1 + draws, images), the first row once each, others drawn.
+    """(1 + draws, images) float64, how often each image counts: once in row 0, then as drawn.
 
     A single image has no drawn rows, and so no interval.
     """
@@ -36,13 +36,26 @@ def image_weights(images: int, draws: int, seed: int) -> Floats:
 
 
 def unit_weights(units: Sequence[str], draws: int, seed: int) -> Floats:
-    """The same for images of slides that are drawn whole: (1 + draws, images)."""
+    """(1 + draws, images) float64, as `image_weights`, where whole slides are drawn.
+
+    Parameters
+    ----------
+    units
+        Slide or patient of each image.
+    """
     names, place = np.unique(np.asarray(units, str), return_inverse=True)
     return image_weights(len(names), draws, seed)[:, place]
 
 
 def unit_sums(values: NDArray[Any], units: Sequence[str]) -> NDArray[Any]:
-    """(U, ...) sums of (N, ...) rows that belong to the same slide or patient.
+    """(U, ...) sums of the rows of each slide or patient, in the order of their names.
+
+    Parameters
+    ----------
+    values
+        (N, ...), a row per image.
+    units
+        Slide or patient of each row.
 
     Examples
     --------
@@ -56,20 +69,28 @@ def unit_sums(values: NDArray[Any], units: Sequence[str]) -> NDArray[Any]:
 
 
 def weighted_means(values: Floats, weights: Floats) -> Floats:
-    """(B, K) means of (images, K) values under each row of weights; NaN values are left out."""
+    """(B, K) float64, weighted means over images; NaN values are left out.
+
+    Parameters
+    ----------
+    values
+        (images, K).
+    weights
+        (B, images), from `image_weights`.
+    """
     known = np.isfinite(values)
     return ratio(weights @ np.where(known, values, 0.0), weights @ known)
 
 
 def row_means(values: Floats) -> Floats:
-    """(B, 1) mean of each row without its NaN."""
+    """(B, 1) float64, mean of each row of (B, K) values without NaN."""
     known = np.isfinite(values)
     sums = np.where(known, values, 0.0).sum(axis=1, keepdims=True)
     return ratio(sums, known.sum(axis=1, keepdims=True).astype(np.float64))
 
 
 def estimates(values: Floats) -> tuple[Estimate, ...]:
-    """One estimate per column; row 0 is the value, the other rows are the bootstrap draws."""
+    """One estimate per column of (1 + draws, K); row 0 is the value, the others are the draws."""
     return tuple(_estimate(column[0], column[1:]) for column in values.T)
 
 

@@ -1,4 +1,4 @@
-"""How labels made from immunofluorescence agree with the truth of a simulated section."""
+"""Agreement of labels made from immunofluorescence with the truth of a simulated section."""
 
 from dataclasses import dataclass
 
@@ -40,18 +40,18 @@ def agreement(
     radius: float,
     known: NDArray[np.bool_] | None = None,
 ) -> Agreement:
-    """Compare labelled cells with true nuclei.
+    """Agreement of labelled cells with true nuclei.
 
     Parameters
     ----------
     xy, true_xy
-        (N, 2) and (M, 2), the same pixels.
+        (N, 2) and (M, 2) float64, in pixels of one image.
     positive, true_positive
-        (N,) and (M,).
+        (N,) and (M,) bool.
     radius
-        Largest distance of a pair, in these pixels.
+        Largest distance of a pair, pixels.
     known
-        (N,) whether the cell has a label; all have by default.
+        (N,) bool, whether the cell has a label; all have by default.
 
     Examples
     --------
@@ -60,8 +60,8 @@ def agreement(
     0.5
     """
     pairs = match_points(true_xy, xy, radius)
-    told = np.ones(len(pairs), np.bool_) if known is None else known[pairs[:, 1]]
-    truth, label = true_positive[pairs[:, 0]] & told, positive[pairs[:, 1]] & told
+    labelled = np.ones(len(pairs), np.bool_) if known is None else known[pairs[:, 1]]
+    truth, label = true_positive[pairs[:, 0]] & labelled, positive[pairs[:, 1]] & labelled
     hits = (truth & label).sum()
     precision, recall, _ = precision_recall_f1(hits, label.sum(), truth.sum(), empty=0.0)
     detected = precision_recall_f1(len(pairs), len(xy), len(true_xy), empty=0.0)[2]
@@ -70,5 +70,5 @@ def agreement(
         float(precision),
         float(recall),
         len(pairs),
-        1 - float(told.mean()) if len(pairs) else 0.0,
+        1 - float(labelled.mean()) if len(pairs) else 0.0,
     )

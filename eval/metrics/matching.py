@@ -22,7 +22,7 @@ Distances = NDArray[np.float64]
 def match_points(
     annotated: NDArray[np.float64], predicted: NDArray[np.float64], radius: float
 ) -> Ints:
-    """Best one-to-one pairs: as many as possible, then the least sum of distances.
+    """Best one-to-one pairs of points: as many as possible, then the least sum of distances.
 
     Points further apart than `radius` are never paired; a distance equal to it counts. The
     pairs are optimal, and of several equally good choices the positions decide, so they depend
@@ -73,9 +73,11 @@ def match_greedily(
     Parameters
     ----------
     takers, offered
-        (N, D) and (M, D) float, as in `match_points`.
+        (N, D) and (M, D) float, in one unit, as in `match_points`.
+    radius
+        Largest distance of a pair, same unit.
     order
-        (N,) the takers, first one first.
+        (N,) int64, indices of the takers in the order in which they choose.
     single
         Compare distances in float32, as some published code does.
 
@@ -113,11 +115,23 @@ def match_greedily(
 def match_assigned(
     annotated: NDArray[np.float64], predicted: NDArray[np.float64], radius: float
 ) -> Ints:
-    """Pairs of the least total distance over *all* points, of which those within remain.
+    """Pairs within the radius, from the assignment of least total distance over *all* points.
 
-    The order of work of HoVer-Net: as many pairs as there can be are formed whatever their
+    HoVer-Net works in this order: as many pairs as there can be are formed whatever their
     distance, so a far pair can cost a near one. Use `match_points` instead wherever no published
-    number has to be met.
+    number has to be reproduced.
+
+    Parameters
+    ----------
+    annotated, predicted
+        (N, D) and (M, D) float, in one unit.
+    radius
+        Largest distance of a pair, same unit.
+
+    Returns
+    -------
+    array
+        (K, 2) int64, rows (index into `annotated`, index into `predicted`).
 
     Raises
     ------
@@ -138,7 +152,9 @@ def match_assigned(
 
 
 def best_edges(rows: Ints, cols: Ints, costs: Distances) -> Ints:
-    """Ints of the candidate pairs of the best one-to-one choice: most pairs, least cost.
+    """(K,) int64, indices of the candidates that form the best one-to-one choice.
+
+    Best is the most pairs, then the least total cost.
 
     Parameters
     ----------
@@ -171,13 +187,13 @@ def _candidates(
 ) -> tuple[Ints, Ints, Distances]:
     """All pairs within the radius as (row, column, distance)."""
     near = cKDTree(a).sparse_distance_matrix(cKDTree(b), radius, output_type="ndarray")
-    order = np.lexsort((near["j"], near["i"]))  # the tree's own order is no promise
+    order = np.lexsort((near["j"], near["i"]))  # the tree promises no order
     near = near[order]
     return near["i"].astype(np.int64), near["j"].astype(np.int64), near["v"].astype(np.float64)
 
 
 def _components(rows: Ints, cols: Ints, n: int, m: int) -> Ints:
-    """Give each candidate pair the number of its connected component."""
+    """(E,) number of the connected component of each candidate pair."""
     graph = csr_matrix((np.ones(len(rows), np.int8), (rows, cols + n)), shape=(n + m, n + m))
     _, label = connected_components(graph, directed=False)
     component: Ints = label[rows].astype(np.int64)
@@ -185,7 +201,7 @@ def _components(rows: Ints, cols: Ints, n: int, m: int) -> Ints:
 
 
 def _assign(rows: Ints, cols: Ints, distances: Distances) -> Ints:
-    """Choose among the candidates of one component; gives their indices."""
+    """Indices of the best candidates of one component."""
     _, r = np.unique(rows, return_inverse=True)
     _, c = np.unique(cols, return_inverse=True)
     n, m = int(r.max()) + 1, int(c.max()) + 1
@@ -202,7 +218,7 @@ def _assign(rows: Ints, cols: Ints, distances: Distances) -> Ints:
 
 
 def _assign_sparse(r: Ints, c: Ints, distances: Distances, alone: float) -> Ints:
-    """Do the same where the full cost matrix would not fit, with a dummy column per row."""
+    """As `_assign` where the full cost matrix would not fit, with a dummy column per row."""
     n, m = int(r.max()) + 1, int(c.max()) + 1
     # + 1: a stored zero would count as "no candidate"; the same for all, so nothing changes.
     cost = csr_matrix((distances + 1, (r, c)), shape=(n, m))

@@ -38,7 +38,13 @@ class Difference:
 
 
 def mean_f1(matrices: Floats) -> Floats:
-    """(D,) mean F1 of classes, of confusion matrices (D, K + 1, K + 1); NaN without cells."""
+    """(D,) float64, mean F1 of the classes; NaN without cells.
+
+    Parameters
+    ----------
+    matrices
+        (D, K + 1, K + 1) confusion matrices, see `ImageCounts`.
+    """
     return row_means(f1_scores(matrices)[:, :-1])[:, 0]
 
 
@@ -78,10 +84,15 @@ def bootstrap_difference(
     draws: int = 1000,
     seed: int = 0,
 ) -> Difference:
-    """The same images scored twice: difference of a statistic, paired draw by draw.
+    """Difference of a statistic between two scorings of the same images, paired draw by draw.
 
-    Parameters are those of `bootstrap`. p is twice the smaller share of draws on either side of
-    0, one added to both counts, so never 0.
+    The other parameters are those of `bootstrap`. p is twice the smaller share of draws on
+    either side of 0, one added to both counts, so never 0.
+
+    Parameters
+    ----------
+    first, second
+        (N, ...) counts of each image, in the same order.
     """
     if len(first) != len(second):
         raise RegdataError(f"expected the same images twice, got {len(first)} and {len(second)}")
@@ -105,7 +116,7 @@ def auroc_difference(
     Parameters
     ----------
     truth, first, second
-        (N,) whether the cell is positive, and its two scores.
+        (N,) bool, whether the cell is positive, and (N,) float64, its two scores.
     units
         (N,) slide or patient of each cell.
     """
@@ -123,7 +134,7 @@ def auroc_difference(
 def _draws(
     stacks: Sequence[NDArray[Any]], units: Sequence[str] | None, draws: int, seed: int
 ) -> list[Floats]:
-    """Sums of each stack, (1 + draws, ...): of all images, then of the same drawn ones."""
+    """Sums of each stack, (1 + draws, ...): of all images, then of each draw."""
     images = len(stacks[0])
     if units is not None and len(units) != images:
         raise RegdataError(f"expected a slide for each of {images} images, got {len(units)}")

@@ -25,7 +25,7 @@ class PanopticQuality:
     iou: float = 0.0
 
     def __add__(self, other: "PanopticQuality") -> "PanopticQuality":
-        """Pool the nuclei of both."""
+        """Counts of the nuclei of both together."""
         return PanopticQuality(
             self.true_positive + other.true_positive,
             self.false_positive + other.false_positive,
@@ -39,14 +39,14 @@ class PanopticQuality:
         return self.true_positive + self.false_negative
 
     @property
-    def found(self) -> int:
-        """Number of found nuclei."""
+    def predicted(self) -> int:
+        """Number of predicted nuclei."""
         return self.true_positive + self.false_positive
 
     @property
     def nuclei(self) -> int:
         """Number of nuclei of both sides."""
-        return self.annotated + self.found
+        return self.annotated + self.predicted
 
     @property
     def dq(self) -> float | None:
@@ -83,7 +83,7 @@ def panoptic_quality(pairs: Overlaps, min_iou: float = 0.5) -> PanopticQuality:
     count = len(hits)
     return PanopticQuality(
         count,
-        len(pairs.found_ids) - count,
+        len(pairs.predicted_ids) - count,
         len(pairs.true_ids) - count,
         float(pairs.iou[hits].sum()),
     )
@@ -92,29 +92,29 @@ def panoptic_quality(pairs: Overlaps, min_iou: float = 0.5) -> PanopticQuality:
 def class_panoptic_quality(
     pairs: Overlaps,
     true_class: NDArray[np.integer[Any]],
-    found_class: NDArray[np.integer[Any]],
+    predicted_class: NDArray[np.integer[Any]],
     classes: int,
 ) -> tuple[PanopticQuality, ...]:
     """Panoptic quality of each class: a pair counts where both nuclei have the class.
 
     A pair of different classes is a false negative of one and a false positive of the other.
-    Annotated nuclei below 0, which nobody could name, and what is matched to them count nowhere.
+    Annotated nuclei below 0, which have no class, and what is matched to them count nowhere.
 
     Parameters
     ----------
-    true_class, found_class
+    true_class, predicted_class
         (N,) and (M,) int, class of each nucleus in the order of `pairs.true_ids` and
-        `pairs.found_ids`, from 0 on.
+        `pairs.predicted_ids`, from 0 on.
     """
     rows, columns = pairs.rows[pairs.matched], pairs.columns[pairs.matched]
-    iou, same = pairs.iou[pairs.matched], true_class[rows] == found_class[columns]
-    kept = np.ones(len(found_class), bool)
+    iou, same = pairs.iou[pairs.matched], true_class[rows] == predicted_class[columns]
+    kept = np.ones(len(predicted_class), bool)
     kept[columns[true_class[rows] < 0]] = False
     result = []
     for c in range(classes):
         hits = same & (true_class[rows] == c)
         count = int(hits.sum())
-        found = int((found_class[kept] == c).sum())
+        predicted = int((predicted_class[kept] == c).sum())
         missed = int((true_class == c).sum()) - count
-        result.append(PanopticQuality(count, found - count, missed, float(iou[hits].sum())))
+        result.append(PanopticQuality(count, predicted - count, missed, float(iou[hits].sum())))
     return tuple(result)

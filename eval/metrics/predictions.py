@@ -15,7 +15,7 @@ from regdata.eval.metrics.detection import Conventions, Scores, score
 
 @dataclass(frozen=True)
 class Prediction:
-    """Cells found in one image.
+    """Cells predicted in one image.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ def evaluate(
     classes: ClassMap,
     conventions: Conventions | None = None,
 ) -> Scores:
-    """Predict every image, match its cells one-to-one, and score the whole set.
+    """Scores of a whole set: every image is predicted and its cells matched one-to-one.
 
     The radius in µm becomes pixels by each image's pixel size. Each image is matched by itself.
 
@@ -54,7 +54,7 @@ def evaluate(
     conventions = conventions or Conventions()
     if not any((image.labels >= 0).any() for image in annotated.images):
         raise RegdataError(
-            f"expected annotated nuclei to score against, found none in "
+            f"expected annotated nuclei to score against, got none in "
             f"{len(annotated.images)} image(s)"
         )
     counts = [
@@ -67,7 +67,13 @@ def evaluate(
 def count(
     image: AnnotatedImage, prediction: Prediction, classes: ClassMap, radius: float
 ) -> ImageCounts:
-    """Match one image within a radius in its pixels; a cell has its most probable class."""
+    """Confusion matrix of one image; a cell has its most probable class.
+
+    Parameters
+    ----------
+    radius
+        Largest distance of a pair, pixels of the image.
+    """
     merged = classes.merge(prediction.probabilities)
     labels = np.where(image.labels < 0, image.labels, classes.annotated[image.labels])
     matrix = confusion(
@@ -81,6 +87,12 @@ def count(
 
 
 def inside(xy: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
-    """(N,) bool: left and top belong to the box, right and bottom do not."""
+    """(N,) bool, whether points lie in a box; its left and top edge belong to it.
+
+    Parameters
+    ----------
+    xy
+        (N, 2) float64, pixels of the image, as the box.
+    """
     held: NDArray[np.bool_] = np.all((xy >= box[:2]) & (xy < box[2:]), axis=1)
     return held

@@ -1,4 +1,4 @@
-"""How automatic labels rank among experts, each judged by the others."""
+"""Rank of automatic labels among experts, each compared with the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Duel:
     Attributes
     ----------
     cells
-        With a majority.
+        Number of cells on which the other experts have a majority.
     expert, automatic
         F1, the mean over positive classes that occur; None where there is none.
     """
@@ -36,11 +36,11 @@ class Ranked:
     Attributes
     ----------
     order
-        Names, the best first; the automatic labels count with the mean of their duels.
+        Names and F1, the best first; the automatic labels have the mean of their duels.
     place
-        Of the automatic labels, from 1.
+        Rank of the automatic labels, from 1.
     beaten
-        Duels in which they are at least as good.
+        Number of duels in which they are at least as good.
     """
 
     order: list[tuple[str, float]]
@@ -50,17 +50,20 @@ class Ranked:
 
 
 def rank_readers(votes: Ints, names: Sequence[str], positive: Sequence[int]) -> Ranked:
-    """Leave each expert out in turn, and judge it and the automatic labels by the rest.
+    """Ranking of experts and automatic labels by F1 against the majority of the other experts.
 
-    Both are judged by the same experts on the same cells, so neither has the better reference
+    Each expert is left out in turn. It and the automatic labels are compared with the same
+    experts on the same cells, so neither has the better reference
     (the duel of Calderon et al., 2025). Cells on which the rest are tied are left out.
 
     Parameters
     ----------
     votes
-        (1 + R, N) class of each cell that all labelled; the automatic labels first.
+        (1 + R, N) int64, class of each cell that all labelled; the automatic labels first.
     names
-        (R,) of the experts, two or more.
+        Names of the R experts, two or more.
+    positive
+        Classes whose F1 is averaged.
 
     Examples
     --------
@@ -92,9 +95,12 @@ def rank_readers(votes: Ints, names: Sequence[str], positive: Sequence[int]) -> 
 
 
 def majority(votes: Ints) -> Ints:
-    """(N,) the class most readers gave, -1 where two are equally frequent; votes (R, N).
+    """(N,) int64, the most frequent class of each cell, -1 where two are equally frequent.
 
-    Votes below 0 are none.
+    Parameters
+    ----------
+    votes
+        (R, N) int64, class by each reader; below 0 is no vote.
 
     Examples
     --------
@@ -109,7 +115,13 @@ def majority(votes: Ints) -> Ints:
 
 
 def macro_f1(truth: Ints, guess: Ints, positive: Sequence[int]) -> float | None:
-    """Mean F1 of the positive classes that occur on either side."""
+    """Mean F1 of the positive classes that occur on either side; None without any.
+
+    Parameters
+    ----------
+    truth, guess
+        (N,) int64, class of each cell.
+    """
     counts = [
         ((one & other).sum(), one.sum(), other.sum())
         for one, other in ((guess == k, truth == k) for k in positive)

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 from counts, and what they are where there is nothing to count."""
+"""Precision, recall and F1 from counts, and their values where the denominator is 0."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,7 +7,7 @@ from regdata.arrays import Floats
 
 
 def ratio(above: Floats, below: Floats, empty: float = np.nan) -> Floats:
-    """Quotient of two arrays, `empty` where the denominator is 0."""
+    """Quotient of two float64 arrays of any shapes that broadcast, `empty` where `below` is 0."""
     result: Floats = np.full(np.broadcast_shapes(above.shape, below.shape), empty)
     np.divide(above, below, out=result, where=below > 0)
     return result
@@ -20,17 +20,20 @@ def precision_recall_f1(
     empty: float = np.nan,
     epsilon: float = 0.0,
 ) -> tuple[Floats, Floats, Floats]:
-    """Three arrays of the counts' common shape.
+    """Precision, recall and F1: three float64 arrays of the counts' common shape.
 
     F1 is 2 hits / (predicted + annotated): 0 where cells are on one side only, although one of
     precision and recall is undefined there.
 
     Parameters
     ----------
+    hits, predicted, annotated
+        Counts, of shapes that broadcast.
     empty
-        What 0 / 0 is.
+        Value of 0 / 0.
     epsilon
-        Added to every denominator, so that none is 0; F1 is then made of precision and recall.
+        Added to every denominator, so that none is 0; F1 is then computed from
+        precision and recall.
 
     Examples
     --------
@@ -51,7 +54,7 @@ def rates_of(
     empty: float | None = None,
     epsilon: float = 0.0,
 ) -> dict[str, float | None]:
-    """The same of single counts by name, None where they are undefined.
+    """Precision, recall and F1 of single counts by name; None where they are undefined.
 
     Examples
     --------

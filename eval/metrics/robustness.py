@@ -1,4 +1,4 @@
-"""Images as another laboratory or scanner would have given them."""
+"""Images changed as by another laboratory or scanner."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,10 +13,12 @@ from regdata.slides import HED_FROM_RGB, RGB_FROM_HED
 
 
 def scale_stain(rgb: RGB, factor: float) -> RGB:
-    """Multiply the density of hematoxylin and eosin; the residual stays.
+    """(H, W, 3) uint8: the image with hematoxylin and eosin density scaled, the residual kept.
 
     Parameters
     ----------
+    rgb
+        (H, W, 3) uint8.
     factor
         1.25 for a section stained a quarter more.
 
@@ -33,12 +35,12 @@ def scale_stain(rgb: RGB, factor: float) -> RGB:
 
 
 def blur(rgb: RGB, sigma: float) -> RGB:
-    """Blur by a Gaussian of `sigma` pixels."""
+    """(H, W, 3) uint8: the image blurred by a Gaussian of `sigma` pixels."""
     return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma), np.uint8)
 
 
 def jpeg(rgb: RGB, quality: int) -> RGB:
-    """Compress as JPEG of that quality and read it back."""
+    """(H, W, 3) uint8: the image after JPEG compression of a quality (1-100)."""
     bgr = np.ascontiguousarray(rgb[..., ::-1])
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     read = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
@@ -46,7 +48,7 @@ def jpeg(rgb: RGB, quality: int) -> RGB:
 
 
 def coarsen(rgb: RGB, factor: float) -> RGB:
-    """Resample to pixels `factor` times as large, and back to the size it had."""
+    """(H, W, 3) uint8: the image resampled to pixels `factor` times as large, and back."""
     height, width = rgb.shape[:2]
     size = (max(1, round(width / factor)), max(1, round(height / factor)))
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
@@ -61,9 +63,9 @@ class Perturbation:
     Attributes
     ----------
     change
-        Of the pixels; nuclei stay where they are.
+        Change of the pixels, (H, W, 3) uint8; nuclei stay where they are.
     turns
-        Quarter turns counter-clockwise, of the image and its nuclei.
+        Quarter turns anticlockwise, of the image and its nuclei.
     """
 
     name: str
@@ -71,7 +73,7 @@ class Perturbation:
     turns: int = 0
 
     def apply(self, image: AnnotatedNuclei) -> AnnotatedNuclei:
-        """The image as the change leaves it, with the nuclei where they are then."""
+        """The changed image, its nuclei turned with it."""
         rgb = image.rgb if self.change is None else self.change(image.rgb)
         return replace(
             image,

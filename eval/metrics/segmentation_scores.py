@@ -26,10 +26,12 @@ class ClassScore:
 
     Attributes
     ----------
+    annotated, predicted
+        Number of nuclei on either side.
     pq
         Mean of the images in which the class is annotated (as PanNuke and CellViT++ count).
     pq_pooled
-        PQ of all images' nuclei together; what is found in images without the class counts too.
+        PQ of all images' nuclei together; those predicted in images without the class count too.
     f1
         2 TP / (2 TP + 2 wrong class either way + unpaired of either side), as HoVer-Net counts:
         of centroids paired within the radius, a wrong class weighs twice.
@@ -39,11 +41,20 @@ class ClassScore:
 
     name: str
     annotated: int
-    found: int
+    predicted: int
     pq: Estimate
     pq_pooled: Estimate
     f1: Estimate
     recall: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and None: ready for JSON."""
+        return {
+            "name": self.name,
+            "annotated": self.annotated,
+            "found": self.predicted,
+            **{name: asdict(getattr(self, name)) for name in ("pq", "pq_pooled", "f1", "recall")},
+        }
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,8 @@ class ClassScores:
         Mean of the classes' pooled PQ.
     balanced_accuracy
         Mean of the classes' recall among paired nuclei.
+    confusion
+        (K + 1, K + 1) int64, sum of the images' matrices, see `ImageCounts`.
     """
 
     classes: tuple[ClassScore, ...]
@@ -75,7 +88,7 @@ class ClassScores:
                 name: asdict(getattr(self, name))
                 for name in ("mpq", "mpq_plus", "mean_f1", "balanced_accuracy")
             },
-            "per_class": {score.name: asdict(score) for score in self.classes},
+            "per_class": {score.name: score.to_dict() for score in self.classes},
             "confusion": {
                 "rows_annotated": [*names, "no annotated cell"],
                 "columns_predicted": [*names, "missed"],
@@ -115,7 +128,7 @@ def summarise(
     seed: int = 0,
     units: Sequence[str] | None = None,
 ) -> SegmentationScores:
-    """Means over images, with 95 % intervals from images drawn with replacement.
+    """Mean scores over images, with 95 % intervals from images drawn with replacement.
 
     Parameters
     ----------
@@ -162,7 +175,7 @@ def _class_scores(
         ClassScore(
             name=name,
             annotated=int(total[c].sum()),
-            found=int(total[:, c].sum()),
+            predicted=int(total[:, c].sum()),
             pq=pq_mean,
             pq_pooled=pq_pooled,
             f1=f1_mean,
@@ -188,7 +201,7 @@ def _classification(counts: Floats) -> tuple[Floats, Floats]:
 
 
 def _row(image: ImageScore, names: Sequence[str]) -> dict[str, Any]:
-    counts = {"annotated": image.annotated, "found": image.found, "paired": image.paired}
+    counts = {"annotated": image.annotated, "found": image.predicted, "paired": image.paired}
     row: dict[str, Any] = {"name": image.name, **counts, **image.metrics()}
     if names and image.confusion is not None:
         pq = {name: q.pq for name, q in zip(names, image.classes, strict=True)}

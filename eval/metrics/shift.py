@@ -1,4 +1,4 @@
-"""Whether found cells lie shifted from annotated points, or in pixels of another size."""
+"""Whether predicted cells are shifted from annotated points, or in pixels of another size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
 from regdata.arrays import Floats
-from regdata.eval.metrics.found import FoundImage
+from regdata.eval.metrics.matched_image import MatchedImage
 from regdata.eval.metrics.matching import match_points
 from regdata.eval.metrics.rates import precision_recall_f1
 
@@ -16,19 +16,19 @@ _SCALES = (1.0, 0.5, 0.8, 1.25, 2.0)
 _REACH_UM = 20.0
 _BIN_UM = 1.0
 _LOW, _GAIN = 0.6, 0.15
-_MOST = 2000  # points of an image that vote; more tell nothing new
+_MOST = 2000  # points of an image that vote; more add no information
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Where annotated points fit found cells best: found = scale * annotated + shift.
+    """Shift and scale that fit annotated points to predicted cells: scale * annotated + shift.
 
     Attributes
     ----------
     shift
         (x, y) in pixels of the image.
     f1, plain
-        F1 of detection there, and as they are.
+        F1 of detection with this shift and scale, and without.
     """
 
     scale: float
@@ -46,8 +46,8 @@ class Fit:
         )
 
 
-def misplaced(images: Sequence[FoundImage], radius_um: float) -> Fit | None:
-    """The shift and scale that would explain a low F1; None where it is not low, or none would."""
+def misplaced(images: Sequence[MatchedImage], radius_um: float) -> Fit | None:
+    """Shift and scale that explain a low F1; None where it is not low, or nothing explains it."""
     plain = _f1(images, 1.0, (0.0, 0.0), radius_um)
     if plain >= _LOW:
         return None
@@ -61,14 +61,14 @@ def misplaced(images: Sequence[FoundImage], radius_um: float) -> Fit | None:
     return best if best.f1 > plain + _GAIN else None
 
 
-def _peak(images: Sequence[FoundImage], scale: float, radius_um: float) -> tuple[float, float]:
+def _peak(images: Sequence[MatchedImage], scale: float, radius_um: float) -> tuple[float, float]:
     """The shift in µm that brings most points within the radius of one another."""
     reach = _REACH_UM + radius_um
     count = 2 * int(np.ceil(reach / _BIN_UM)) + 1
     edges = (np.arange(count + 1) - count / 2) * _BIN_UM
     votes = np.zeros((count, count))
-    for found in images:
-        truth, cells = (_some(points) * found.mpp for points in (_named(found), found.xy))
+    for matched in images:
+        truth, cells = (_some(points) * matched.mpp for points in (_named(matched), matched.xy))
         if len(truth) == 0 or len(cells) == 0:
             continue
         near = cKDTree(scale * truth).sparse_distance_matrix(
@@ -86,19 +86,19 @@ def _peak(images: Sequence[FoundImage], scale: float, radius_um: float) -> tuple
 
 
 def _f1(
-    images: Sequence[FoundImage], scale: float, shift_um: tuple[float, float], radius_um: float
+    images: Sequence[MatchedImage], scale: float, shift_um: tuple[float, float], radius_um: float
 ) -> float:
     pairs = cells = points = 0
-    for found in images:
-        moved = scale * _named(found) + np.array(shift_um) / found.mpp
-        pairs += len(match_points(moved, found.xy, radius_um / found.mpp))
-        cells += len(found.xy)
+    for matched in images:
+        moved = scale * _named(matched) + np.array(shift_um) / matched.mpp
+        pairs += len(match_points(moved, matched.xy, radius_um / matched.mpp))
+        cells += len(matched.xy)
         points += len(moved)
     return float(precision_recall_f1(pairs, cells, points, empty=0.0)[2])
 
 
-def _named(found: FoundImage) -> Floats:
-    return found.image.points_xy[found.truth >= 0]
+def _named(matched: MatchedImage) -> Floats:
+    return matched.image.points_xy[matched.truth >= 0]
 
 
 def _some(points: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Charts of the page of an evaluation: curves of the classes, and one image beside the other."""
+"""Charts of the page of an evaluation: curves of the classes, and F1 of each image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from regdata.eval import Evaluation
 from regdata.eval.conventions import precision_recall
-from regdata.eval.metrics import FoundImage, f1_scores, row_means, unit_sums
+from regdata.eval.metrics import MatchedImage, f1_scores, row_means, unit_sums
 from regdata.report import Axis, Chart, Figure, Series, number
 
 _LOWEST = 10  # rows of the table
@@ -53,7 +53,7 @@ def precision_recall_figure(evaluation: Evaluation, tints: Sequence[str]) -> Fig
 
 
 def calibration_figure(matched: Mapping[str, Any]) -> Figure:
-    """How often the predicted class is right, against its probability."""
+    """Share of right predictions against the probability of the predicted class."""
     calibration = matched["calibration"]
     bins = calibration["curve"]
     x = np.array([one["confidence"] for one in bins], np.float64)
@@ -69,11 +69,11 @@ def calibration_figure(matched: Mapping[str, Any]) -> Figure:
     return Figure(text, chart=Chart(x=axes[0], y=axes[1], series=[dots], diagonal=True).svg())
 
 
-def per_image(images: Sequence[FoundImage]) -> PerImage:
-    """F1 of each slide or image as dots, and the lowest ones."""
-    matrices = np.stack([found.counts().confusion for found in images])
-    names = [found.image.name for found in images]
-    slides = [found.image.slide for found in images]
+def per_image(images: Sequence[MatchedImage]) -> PerImage:
+    """F1 of each slide or image as a chart, and the lowest ones."""
+    matrices = np.stack([matched.counts().confusion for matched in images])
+    names = [matched.image.name for matched in images]
+    slides = [matched.image.slide for matched in images]
     by_slide = 1 < len(set(slides)) < len(slides)
     if by_slide:
         matrices, names = unit_sums(matrices, slides), sorted(set(slides))

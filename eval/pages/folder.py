@@ -1,4 +1,4 @@
-"""The folder of an evaluation: scores, the cells they came from, and a page to look at."""
+"""The folder of an evaluation: scores, the cells behind them, and a page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from regdata.cells import versions
 from regdata.eval import Evaluation
 from regdata.eval.conventions import by_preset, matched_classes
-from regdata.eval.metrics import FoundImage, cells_table, misplaced, write_cells
+from regdata.eval.metrics import MatchedImage, cells_table, misplaced, write_cells
 from regdata.eval.pages.page import Context, evaluation_page
 from regdata.files import file_identity, replacing, write_json
 
@@ -21,7 +21,7 @@ def write_folder(
     source: str,
     presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Path, ...]:
-    """Write `scores.json`, the table of cells and `index.html`; returns their paths.
+    """Paths of `scores.json`, the table of cells and `index.html`, which are written.
 
     Parameters
     ----------
@@ -70,19 +70,19 @@ def write_folder(
 
 
 def warnings_of(evaluation: Evaluation) -> tuple[str, ...]:
-    """What is wrong with the frame of the annotations, a sentence each."""
+    """Warnings about the frame of the annotations, a sentence each."""
     fit = misplaced(evaluation.images, evaluation.scores.conventions.radius_um)
     return () if fit is None else (str(fit),)
 
 
-def _counts_of(images: Sequence[FoundImage]) -> list[dict[str, Any]]:
+def _counts_of(images: Sequence[MatchedImage]) -> list[dict[str, Any]]:
     """Of each image its name, slide, split and confusion matrix, ready for JSON."""
     return [
         {
-            "image": found.image.name,
-            "slide": found.image.slide,
-            "split": found.image.split,
-            "confusion": found.counts().confusion.tolist(),
+            "image": matched.image.name,
+            "slide": matched.image.slide,
+            "split": matched.image.split,
+            "confusion": matched.counts().confusion.tolist(),
         }
-        for found in images
+        for matched in images
     ]

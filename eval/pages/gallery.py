@@ -1,4 +1,4 @@
-"""The gallery of an evaluation: nuclei found in vain, missed and confused, as crops."""
+"""The gallery of an evaluation: false positive, missed and confused nuclei, as crops."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regdata.arrays import Floats
-from regdata.eval.metrics import FoundImage
+from regdata.eval.metrics import MatchedImage
 from regdata.report import FOUND_COLOUR, Crop, Group, Outline, Window, allot
 
 ANNOTATED_COLOUR = "#ffe600"
-"""Of the outlines of annotated nuclei; those of found ones are as in the report of a build."""
+"""Of the outlines of annotated nuclei; predicted ones are as in the report of a build."""
 SHOWN = 24
 """Crops of each kind."""
 _MARK_UM = 1.5  # half a marker
@@ -25,44 +25,50 @@ class Case:
 
     Attributes
     ----------
-    annotated, found
+    annotated, predicted
         Its index on either side; -1 where there is none.
     """
 
     image: int
     annotated: int
-    found: int
+    predicted: int
     lines: tuple[str, ...]
 
 
-def mistakes(images: Sequence[FoundImage], classes: Sequence[str]) -> Iterator[Group]:
-    """The three kinds of mistake, with what was annotated and what was found."""
-    kinds: tuple[tuple[str, Callable[[FoundImage], NDArray[np.int64]]], ...] = (
+def mistakes(images: Sequence[MatchedImage], classes: Sequence[str]) -> Iterator[Group]:
+    """The three kinds of mistake as groups of crops, with annotated and predicted nuclei."""
+    kinds: tuple[tuple[str, Callable[[MatchedImage], NDArray[np.int64]]], ...] = (
         ("False positives: found, not annotated", _in_vain),
         ("False negatives: annotated, not found", _missed),
         ("Confusions: found with another class", _confused),
     )
     for title, rows_of in kinds:
-        rows = [rows_of(found) for found in images]
+        rows = [rows_of(matched) for matched in images]
         total = sum(map(len, rows))
         yield Group(title, total, _crops(images, pick(images, rows, classes)))
 
 
 def pick(
-    images: Sequence[FoundImage], rows: Sequence[NDArray[np.int64]], classes: Sequence[str]
+    images: Sequence[MatchedImage], rows: Sequence[NDArray[np.int64]], classes: Sequence[str]
 ) -> list[Case]:
-    """At most `SHOWN` of the pairs (annotated, found), evenly of all classes, over all images."""
+    """At most `SHOWN` of the pairs, evenly of all classes and over all images.
+
+    Parameters
+    ----------
+    rows
+        Per image (n, 2) int64, indices (annotated, predicted), -1 for none.
+    """
     place = np.repeat(np.arange(len(images)), [len(one) for one in rows])
     joined = np.concatenate([np.zeros((0, 2), np.int64), *rows])
-    kinds = [_kinds(found, one, len(classes)) for found, one in zip(images, rows, strict=True)]
+    kinds = [_kinds(matched, one, len(classes)) for matched, one in zip(images, rows, strict=True)]
     chosen = _in_turn(np.concatenate(kinds), place)
     cases = [(int(place[k]), int(joined[k, 0]), int(joined[k, 1])) for k in chosen]
     return [_case(images, i, a, f, classes) for i, a, f in cases]
 
 
-def _kinds(found: FoundImage, rows: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+def _kinds(matched: MatchedImage, rows: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """(n,) a number for each pair of classes, 0 being no class."""
-    truth, guess = np.append(found.truth, -1) + 1, np.append(found.guess, -1) + 1
+    truth, guess = np.append(matched.truth, -1) + 1, np.append(matched.guess, -1) + 1
     return np.asarray(truth[rows[:, 0]] * (classes + 1) + guess[rows[:, 1]], np.int64)
 
 
@@ -84,66 +90,70 @@ def _marker(xy: Floats, mpp: float) -> Floats:
     return np.asarray(xy + half * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]]), np.float64)
 
 
-def _in_vain(found: FoundImage) -> NDArray[np.int64]:
-    cells = np.flatnonzero(found.free)
+def _in_vain(matched: MatchedImage) -> NDArray[np.int64]:
+    cells = np.flatnonzero(matched.free)
     return np.column_stack([np.full(len(cells), -1), cells])
 
 
-def _missed(found: FoundImage) -> NDArray[np.int64]:
-    return np.column_stack([found.missed, np.full(len(found.missed), -1)])
+def _missed(matched: MatchedImage) -> NDArray[np.int64]:
+    return np.column_stack([matched.missed, np.full(len(matched.missed), -1)])
 
 
-def _confused(found: FoundImage) -> NDArray[np.int64]:
-    here, there = found.pairs.T
-    wrong: NDArray[np.int64] = found.pairs[found.truth[here] != found.guess[there]]
+def _confused(matched: MatchedImage) -> NDArray[np.int64]:
+    here, there = matched.pairs.T
+    wrong: NDArray[np.int64] = matched.pairs[matched.truth[here] != matched.guess[there]]
     return wrong
 
 
-def _case(images: Sequence[FoundImage], i: int, a: int, f: int, classes: Sequence[str]) -> Case:
-    found = images[i]
+def _case(images: Sequence[MatchedImage], i: int, a: int, f: int, classes: Sequence[str]) -> Case:
+    matched = images[i]
     lines = []
     if a >= 0:
-        lines.append(f"annotated {classes[found.truth[a]]}")
+        lines.append(f"annotated {classes[matched.truth[a]]}")
     if f >= 0:
-        best = int(found.guess[f])
-        lines.append(f"found {classes[best]}, P {found.probabilities[f, best]:.2f}")
-    return Case(i, a, f, (*lines, found.image.name))
+        best = int(matched.guess[f])
+        lines.append(f"found {classes[best]}, P {matched.probabilities[f, best]:.2f}")
+    return Case(i, a, f, (*lines, matched.image.name))
 
 
-def _crops(images: Sequence[FoundImage], cases: Sequence[Case]) -> list[Crop]:
+def _crops(images: Sequence[MatchedImage], cases: Sequence[Case]) -> list[Crop]:
     """A crop per case; every image is opened once."""
     done: dict[int, Crop] = {}
     for i in sorted({case.image for case in cases}):
-        found = images[i]
-        slide = found.image.opened().with_mpp(found.mpp)
-        outlines = None if found.image.outlines is None else found.image.outlines()
+        matched = images[i]
+        slide = matched.image.opened().with_mpp(matched.mpp)
+        outlines = None if matched.image.outlines is None else matched.image.outlines()
         for k, case in enumerate(cases):
             if case.image != i:
                 continue
-            xy = found.xy[case.found] if case.found >= 0 else found.image.points_xy[case.annotated]
-            window = Window.around(xy, found.mpp, 1.0).held(slide.size)
+            xy = (
+                matched.xy[case.predicted]
+                if case.predicted >= 0
+                else matched.image.points_xy[case.annotated]
+            )
+            window = Window.around(xy, matched.mpp, 1.0).held(slide.size)
             rgb = slide.read_rgb(window.corner, (window.side, window.side), 1.0)
             x, y = np.rint(xy).astype(int).tolist()
-            title = f"{found.image.name} at x {x}, y {y}"
-            drawn = sorted(_outlines(found, case, window, outlines), key=lambda one: one.width)
+            title = f"{matched.image.name} at x {x}, y {y}"
+            drawn = sorted(_outlines(matched, case, window, outlines), key=lambda one: one.width)
             done[k] = Crop([rgb], drawn, title, case.lines)
     return [done[k] for k in range(len(cases))]
 
 
 def _outlines(
-    found: FoundImage, case: Case, window: Window, outlines: NDArray[np.int32] | None
+    matched: MatchedImage, case: Case, window: Window, outlines: NDArray[np.int32] | None
 ) -> Iterator[Outline]:
-    """All that was annotated and found in a crop, the case itself thick."""
-    for a in _within(found.image.points_xy, window):
+    """Outlines of all annotated and predicted nuclei in a crop, the case itself thick."""
+    for a in _within(matched.image.points_xy, window):
         points = None if outlines is None else _contour(outlines, a, window)
         if points is None:
-            points = _marker(found.image.points_xy[a], found.mpp)
+            points = _marker(matched.image.points_xy[a], matched.mpp)
         yield _outline(window.inside(points), ANNOTATED_COLOUR, a == case.annotated)
-    for f in _within(found.xy, window):
-        points = found.contour(f).astype(np.float64)
+    for f in _within(matched.xy, window):
+        points = matched.contour(f).astype(np.float64)
         if len(points) == 0:
-            points = _marker(found.xy[f], found.mpp)
-        yield _outline(window.inside(points), FOUND_COLOUR, f == case.found)
+            points = _marker(matched.xy[f], matched.mpp)
+        yield _outline(window.inside(points), FOUND_COLOUR, f == case.predicted)
 
 
 def _outline(points: Floats, colour: str, main: bool) -> Outline:
@@ -160,8 +170,10 @@ def _contour(outlines: NDArray[np.int32], index: int, window: Window) -> Floats 
     """(n, 2) outline of an annotated nucleus through the centres of its border pixels."""
     left, top = (max(0, int(corner) - window.side) for corner in window.corner)
     part = outlines[top : top + 3 * window.side, left : left + 3 * window.side] == index + 1
-    found, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not found:
+    contours, _ = cv2.findContours(
+        part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    if not contours:
         return None
-    points = max(found, key=len)[:, 0].astype(np.float64)
+    points = max(contours, key=len)[:, 0].astype(np.float64)
     return np.asarray(points + np.array([left, top]) + 0.5, np.float64)

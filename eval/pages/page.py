@@ -1,4 +1,4 @@
-"""The page of an evaluation: what a classifier is worth, with all it shows inside."""
+"""The page of an evaluation: the scores of a classifier, everything inlined."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,22 +20,22 @@ _LEVELS = ("per_class", "classes", "types", "f1_type")
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a page says beside the evaluation itself.
+    """What a page shows beside the evaluation itself.
 
     Attributes
     ----------
     classifier, source
         Names of the file, and of the annotated set.
     chance
-        Of points at random places, see `chance_f1`.
+        Scores of points at random places, see `chance_f1`.
     matched
         See `matched_classes`.
     presets
         Scores by other conventions, by name.
     warnings
-        What a person should know, a sentence each.
+        Warnings, a sentence each.
     provenance
-        Further rows of what was used.
+        Further rows, names and values.
     """
 
     classifier: str
@@ -48,7 +48,7 @@ class Context:
 
 
 def evaluation_page(evaluation: Evaluation, context: Context) -> str:
-    """The whole page as HTML."""
+    """The page as HTML."""
     scores = evaluation.scores
     tints = _colours(scores.classes)
     return render(
@@ -72,12 +72,12 @@ def evaluation_page(evaluation: Evaluation, context: Context) -> str:
         provenance=list(_provenance(evaluation, context)),
         conventions=_json(asdict(scores.conventions)),
         training=_json(evaluation.training) if evaluation.training else "",
-        images=", ".join(found.image.name for found in evaluation.images),
+        images=", ".join(matched.image.name for matched in evaluation.images),
     )
 
 
 def _colours(classes: Sequence[str]) -> list[str]:
-    """A colour per class as HTML writes it; grey for what is no class of interest."""
+    """A colour per class in HTML; grey for negative and other cells."""
     skip = 0 if classes and classes[0] in _BACKGROUND else 1
     return [css(colour(i + skip)) for i in range(len(classes))]
 
@@ -98,7 +98,7 @@ def _facts(scores: Scores, chance: Mapping[str, Any], tints: Sequence[str]) -> I
 
 
 def _doubts(evaluation: Evaluation) -> list[str]:
-    """What the numbers themselves give reason to doubt."""
+    """Doubts that follow from the numbers, a sentence each."""
     scores, out = evaluation.scores, []
     by = scores.conventions.resample
     units = scores.images if by == "image" else scores.slides
@@ -131,7 +131,7 @@ def _rates(rates: Rates) -> tuple[str, ...]:
 
 
 def _confusion(scores: Scores) -> list[tuple[str, list[tuple[int, float]]]]:
-    """Per row of the matrix its name, and of each cell the count and its share of the row."""
+    """Rows of the confusion matrix: name, and counts with their shares of the row."""
     names = [*scores.classes, "not annotated"]
     return [
         (name, [(count, count / max(1, sum(row))) for count in row])
@@ -140,7 +140,7 @@ def _confusion(scores: Scores) -> list[tuple[str, list[tuple[int, float]]]]:
 
 
 def preset_line(result: Mapping[str, Any]) -> str:
-    """Every F1 of a preset's result in a line, by the names it gives them, and mean chance.
+    """One line with every F1 of a preset's result, by the preset's names, and mean chance.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def _provenance(evaluation: Evaluation, context: Context) -> Iterator[tuple[str,
     yield from context.provenance
     yield "network", f"{evaluation.network}, sha256 {evaluation.network_sha256}"
     yield "annotated set", context.source
-    yield "µm per pixel", ", ".join(sorted({f"{found.mpp:g}" for found in evaluation.images}))
+    yield "µm per pixel", ", ".join(sorted({f"{matched.mpp:g}" for matched in evaluation.images}))
     yield "classes of the set", scored_as(evaluation.annotated, classes.annotated.tolist())
     yield "classes of the classifier", scored_as(evaluation.classified, classes.classifier.tolist())
 

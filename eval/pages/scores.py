@@ -7,7 +7,7 @@ _HEADER = ("class", "annotated", "predicted", "precision", "recall", "F1", "95 %
 
 
 def score_table(scores: Scores) -> str:
-    """Aligned columns: one line per class, the mean, detection, then how it was counted.
+    """Table as text: one line per class, the mean, detection, then how it was counted.
 
     Examples
     --------

@@ -21,7 +21,7 @@ _ROBUST = ("dice", "bpq", "aji", "precision", "recall", "f1")
 
 
 def report_text(report: SegmentationReport) -> str:
-    """All tables of a report, with what one needs to read them."""
+    """All tables of a report as text, with images, model and conventions."""
     scores = next(iter(report.scores.values()))
     about = report.provenance
     images = len(scores.images)
@@ -54,7 +54,7 @@ def _class_table(scores: ClassScores) -> str:
     rows: list[tuple[str, ...]] = [_HEADER]
     for c in scores.classes:
         values = map(_value, (c.pq, c.pq_pooled, c.f1, c.recall))
-        rows.append((c.name, str(c.annotated), str(c.found), *values))
+        rows.append((c.name, str(c.annotated), str(c.predicted), *values))
     means = {
         "mPQ": scores.mpq,
         "mPQ+": scores.mpq_plus,

@@ -1,4 +1,4 @@
-"""The report of a build: one page that a person judges its labels by, with all it shows inside."""
+"""The report of a build: one page to judge its labels by, everything inlined."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,9 +30,9 @@ from regdata.report.sections import (
 
 
 def write_report(path: Path, build: Build, progress: Progress = silent) -> None:
-    """Write the page, whole or not at all.
+    """Write the page of a build, whole or not at all.
 
-    Nothing but what it shows is read from the slides, a crop at a time.
+    Only the crops it shows are read from the slides, one at a time.
     """
     why = reasons(build)
     text = render(
@@ -64,18 +64,18 @@ def load_build(
     verdict: Judgement | None = None,
     warnings: Sequence[str] = (),
 ) -> Build:
-    """What a labelled file and its slides have to report.
+    """The contents of a report, from a labelled file and its slides.
 
     Parameters
     ----------
     labelled
-        The file, under whatever name.
+        The labelled file, under whatever name.
     name
-        What the page calls it.
+        Its name on the page.
     verdict
-        Of the registration; None if labels came from masks.
+        Of the registration; None if labels are from masks.
     warnings
-        What a person should know, a sentence each.
+        A sentence each.
     """
     record = read_record(labelled)
     with h5py.File(labelled, "r") as file:
@@ -101,8 +101,10 @@ def classes_from(record: Record, obs: pd.DataFrame, names: Sequence[str]) -> dic
 
     Parameters
     ----------
+    obs
+        Columns of the N nuclei.
     names
-        Markers there are.
+        All markers.
     """
     rules = _rules(record, names)
     chances = {
@@ -110,22 +112,22 @@ def classes_from(record: Record, obs: pd.DataFrame, names: Sequence[str]) -> dic
         for name in names
         if f"probability_{name}" in obs
     }
-    found = {}
+    classes = {}
     for name in (c for c in record.classes if c != NEGATIVE):
         rule = rules.get(name)
-        asked = tuple(names) if rule is None else rule.markers
-        if rule is not None and all(marker in chances for marker in asked):
+        markers = tuple(names) if rule is None else rule.markers
+        if rule is not None and all(marker in chances for marker in markers):
             chance = np.asarray(rule.probability(chances), np.float32)
         else:
             chance = np.full(len(obs), np.nan, np.float32)
-        found[name] = ClassOf(asked, " or ".join(names) if rule is None else str(rule), chance)
-    return found
+        classes[name] = ClassOf(markers, " or ".join(names) if rule is None else str(rule), chance)
+    return classes
 
 
 def _rules(record: Record, names: Sequence[str]) -> dict[str, Rule]:
-    """Rules of the classes; none where a file made otherwise does not tell them."""
-    told = record.rules.classes or {name: quoted(name) for name in names}
+    """Rules of the classes; none where the file does not state them."""
+    rules = record.rules.classes or {name: quoted(name) for name in names}
     try:
-        return parse_rules([f"{quoted(name)} = {rule}" for name, rule in told.items()], names)
+        return parse_rules([f"{quoted(name)} = {rule}" for name, rule in rules.items()], names)
     except RegdataError:
         return {}

@@ -34,7 +34,9 @@ class ClassGallery:
     Attributes
     ----------
     contrast
-        How the markers are drawn, for each one.
+        Range of intensities in which each marker is drawn, as text.
+    panels
+        Number of markers shown.
     """
 
     name: str
@@ -75,7 +77,7 @@ def _contrast(build: Build, white: dict[str, float]) -> str:
 
 
 def pick(build: Build, name: str, label: str, count: int) -> NDArray[np.int64]:
-    """Nuclei of a label to show for a class, the likeliest of that class first."""
+    """(n,) int64, indices of nuclei of a label to show for a class, the likeliest first."""
     there = np.flatnonzero(build.labels == label)
     chance = build.classes[name].chance[there]
     strata = probability_strata(chance)
@@ -87,10 +89,10 @@ def pick(build: Build, name: str, label: str, count: int) -> NDArray[np.int64]:
 
 
 def white_of(build: Build, marker: str) -> float:
-    """Intensity of a marker that is drawn brightest: what three of four positive nuclei reach not.
+    """Intensity of a marker that is drawn brightest.
 
-    It is that of their 90th percentile of pixels; three thresholds where none is positive, and 1
-    for a mask.
+    It is the upper quartile, over positive nuclei, of the 90th percentile of their pixels; three
+    thresholds where none is positive, and 1 for a mask.
     """
     if marker not in build.aligned.thresholds:
         return 1.0
@@ -103,7 +105,13 @@ def white_of(build: Build, marker: str) -> float:
 
 
 def nucleus(build: Build, index: int, name: str, white: dict[str, float]) -> Crop:
-    """One nucleus of the gallery: the H&E, then each marker with the intensity drawn brightest."""
+    """One nucleus of the gallery: the H&E, then each marker.
+
+    Parameters
+    ----------
+    white
+        Per marker the intensity drawn brightest.
+    """
     aligned, cells = build.aligned, build.cells
     window = Window.around(cells.xy[index], build.mpp, aligned.step)
     size = (window.side, window.side)
@@ -137,7 +145,7 @@ def _caption(build: Build, index: int, name: str) -> Iterator[str]:
 
 
 def _rounded(chance: float) -> str:
-    """A probability in two digits that never claims to be sure.
+    """A probability in two digits, never 0 or 1.
 
     Examples
     --------

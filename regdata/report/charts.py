@@ -51,11 +51,11 @@ class Bars:
     Attributes
     ----------
     counts
-        (n,) of equal bins.
+        (n,) float64, of equal bins.
     low, high
         Lower edge of the first and upper edge of the last bin.
     colours
-        (n,) of HTML.
+        n colours of HTML.
     """
 
     counts: NDArray[np.float64]
@@ -65,7 +65,7 @@ class Bars:
 
     @property
     def centres(self) -> NDArray[np.float64]:
-        """(n,) middle of each bin."""
+        """(n,) float64, middle of each bin."""
         n = len(self.counts)
         return np.asarray(self.low + (np.arange(n) + 0.5) / n * (self.high - self.low))
 
@@ -77,11 +77,11 @@ class Series:
     Attributes
     ----------
     x, y
-        (n,) each.
+        (n,) float64 each.
     dots
         Drawn as dots; otherwise as a line.
     titles
-        (n,) what the pointer shows of each dot; none by default.
+        Text under the pointer at each of the n dots; none by default.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Series:
 
     @property
     def points(self) -> list[tuple[float, float, str]]:
-        """What is drawn: x, y and the title of each, of a line no more than can be told apart."""
+        """Points that are drawn: x, y and title; lines are thinned to what can be distinguished."""
         keep = np.arange(len(self.x)) if self.dots else thinned(self.x)
         titles = self.titles or [""] * len(self.x)
         return [(float(self.x[k]), float(self.y[k]), titles[k]) for k in keep.tolist()]
@@ -137,7 +137,7 @@ class Chart:
         return self.base - (self.base - self.top) * self.y.share(value)
 
     def svg(self) -> Markup:
-        """The picture, and the names of its series."""
+        """The chart as SVG, with the names of its series."""
         return render("chart.html", chart=self)
 
 
@@ -148,7 +148,7 @@ def histogram(
     marks: Sequence[Mark] = (),
     band: tuple[float, float] | None = None,
 ) -> Markup:
-    """A histogram, counts on a log scale.
+    """A histogram as SVG, counts on a log scale.
 
     Parameters
     ----------
@@ -175,16 +175,16 @@ def histogram(
 def intensities(
     counts: NDArray[np.float64], ends: tuple[float, float], limits: NDArray[np.floating]
 ) -> Markup:
-    """A histogram of intensities with the threshold, up to where all but 1 in 10,000 pixels lie.
+    """A histogram of intensities as SVG, with the threshold, without the highest 0.01 % of pixels.
 
     Parameters
     ----------
     counts
-        (n,) of equal bins.
+        (n,) float64, of equal bins.
     ends
         Lower edge of the first and upper edge of the last bin.
     limits
-        Thresholds; where there are several, their median is drawn and their range shaded.
+        Thresholds, of any shape; their median is drawn, and the range of several is shaded.
     """
     low, high = ends
     edges = np.linspace(low, high, len(counts) + 1)
@@ -230,7 +230,7 @@ def _powers(tallest: float) -> list[tuple[float, str]]:
 
 
 def thinned(values: Floats, most: int = _MOST) -> Ints:
-    """Indices of at most `most` entries, evenly spread, the first and the last among them.
+    """(n,) int64, indices of at most `most` entries, evenly spread, with the first and the last.
 
     Examples
     --------

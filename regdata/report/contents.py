@@ -1,4 +1,4 @@
-"""What the report of a build is made from, and where its numbers are found in a file."""
+"""The contents of the report of a build, and its columns in the file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _UNKNOWN_COLOUR = (30, 30, 30)
 
 
 class Judgement(Protocol):
-    """What is said of a registration."""
+    """The verdict on a registration."""
 
     @property
     def status(self) -> str:
@@ -26,27 +26,27 @@ class Judgement(Protocol):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it is not accepted."""
+        """Reasons why it is not accepted."""
         ...
 
     @property
     def accepted(self) -> float:
-        """Share of the tiles."""
+        """Share of accepted tiles."""
         ...
 
     @property
     def median_um(self) -> float:
-        """Of the expected errors."""
+        """Median of the expected errors, µm."""
         ...
 
     @property
     def p90_um(self) -> float:
-        """Of the expected errors."""
+        """90th percentile of the expected errors, µm."""
         ...
 
     @property
     def tiles(self) -> int:
-        """How many show something."""
+        """Number of tiles with nuclei."""
         ...
 
 
@@ -57,11 +57,12 @@ class ClassOf:
     Attributes
     ----------
     markers
-        Those that its rule asks for.
+        Markers of its rule.
     rule
-        As text.
+        The rule as text.
     chance
-        (N,) probability that a nucleus is of it, unknown ones too; NaN where nothing tells.
+        (N,) float32, probability that a nucleus is of the class, unknown ones too; NaN where it
+        is not known.
     """
 
     markers: tuple[str, ...]
@@ -76,13 +77,13 @@ class Build:
     Attributes
     ----------
     name
-        Of the file.
+        Name of the file.
     cells
-        N nuclei, level-0 pixels; tokens are not needed.
+        The N nuclei, level-0 pixels; tokens are not needed.
     obs
-        Their N rows of columns.
+        Columns of the N nuclei.
     record
-        How the file was made.
+        The record of the file.
     aligned
         The slides.
     look
@@ -92,9 +93,9 @@ class Build:
     reasons
         Code and meaning of why nuclei are unknown.
     verdict
-        Of the registration, if there was one.
+        On the registration, if there was one.
     warnings
-        What a person should know, a sentence each.
+        A sentence each.
     """
 
     name: str
@@ -110,7 +111,7 @@ class Build:
 
     @property
     def labels(self) -> NDArray[np.str_]:
-        """(N,) names."""
+        """(N,) str, label of each nucleus."""
         return np.asarray(self.obs["label"].to_numpy(str))
 
     @property
@@ -120,39 +121,39 @@ class Build:
 
     @property
     def xy_um(self) -> NDArray[np.float64]:
-        """(N, 2) places of the nuclei."""
+        """(N, 2) float64, centroids of the nuclei, µm."""
         return self.cells.xy * self.mpp
 
     @property
     def size_um(self) -> tuple[float, float]:
-        """(w, h) of the H&E slide."""
+        """Width and height of the H&E slide, µm."""
         w, h = self.aligned.he.size
         return w * self.mpp, h * self.mpp
 
     def numbers(self, column: str) -> NDArray[np.float64]:
-        """(N,) a column, NaN if there is none."""
+        """(N,) float64, the values of a column; NaN if the file has no such column."""
         if column not in self.obs:
             return np.full(len(self.obs), np.nan)
         return np.asarray(self.obs[column].to_numpy(np.float64))
 
     @property
     def unknown(self) -> NDArray[np.bool_]:
-        """(N,) nuclei without a label."""
+        """(N,) bool, nuclei without a label."""
         return np.asarray(self.labels == UNKNOWN)
 
     @property
     def rule(self) -> LabelRule:
-        """By which nuclei were labelled."""
-        asked = self.record.rules
+        """The rule by which nuclei were labelled."""
+        rules = self.record.rules
         return LabelRule.with_defaults(
-            asked.overlap, asked.ambiguous, asked.certain, asked.legacy_overlap
+            rules.overlap, rules.ambiguous, rules.certain, rules.legacy_overlap
         )
 
     def positive(self, marker: str) -> NDArray[np.bool_]:
-        """(N,) nuclei of which so much is stained that they are positive."""
+        """(N,) bool, nuclei that are positive for a marker."""
         return np.asarray(self.rule.state(self.obs[f"overlap_{marker}"].to_numpy()) == 1)
 
     def colour_of(self, label: str) -> tuple[int, int, int]:
-        """RGB, as the pictures have it."""
+        """RGB colour of a label, as in the pictures."""
         names = [NEGATIVE, *self.classes]
         return colour(names.index(label)) if label in names else _UNKNOWN_COLOUR

@@ -3,7 +3,7 @@
 Conventions
 -----------
 A crop begins at whole steps from the slide's corner, so that its pixels are those the nucleus was
-found on. Outlines are drawn as vectors in pixels of the crop with the corner origin, where the
+segmented on. Outlines are drawn as vectors in pixels of the crop with the corner origin, where the
 centre of pixel i lies at i + 0.5; contours run through centres of pixels and need no shift.
 """
 
@@ -20,7 +20,7 @@ CROP_UM = 24.0
 SHOWN = 40
 """Nuclei shown of each kind."""
 FOUND_COLOUR = "#00e5ff"
-"""Of the outlines of nuclei that were found."""
+"""Of the outlines of segmented nuclei."""
 _BINS = 8  # of probability
 _POOL = 4096  # nuclei of a stratum that are looked at
 _TRIES = 12  # candidates of which the one farthest from those taken is taken
@@ -42,7 +42,7 @@ class Window:
         Parameters
         ----------
         xy
-            (2,) level-0 pixels.
+            (2,) float64, level-0 pixels.
         mpp
             µm per level-0 pixel.
         step
@@ -62,12 +62,12 @@ class Window:
         return replace(self, corner=(x, y))
 
     def inside(self, points: NDArray[np.floating]) -> Floats:
-        """Points (n, 2) in level-0 pixels as pixels of the crop, corner origin."""
+        """(n, 2) float64, points (n, 2) in level-0 pixels as pixels of the crop, corner origin."""
         return np.asarray((points - np.array(self.corner)) / self.step, np.float64)
 
 
 def probability_strata(chance: NDArray[np.floating]) -> NDArray[np.int64]:
-    """(N,) bins of equal width between the least and the largest probability; -1 for NaN."""
+    """(N,) int64, bin of each probability (N,) between the least and the largest; -1 for NaN."""
     known = np.isfinite(chance)
     if not known.any():
         return np.full(len(chance), -1)
@@ -79,7 +79,7 @@ def probability_strata(chance: NDArray[np.floating]) -> NDArray[np.int64]:
 def sample(
     xy: Floats, strata: NDArray[np.int64], count: int = SHOWN, seed: int = 0
 ) -> NDArray[np.int64]:
-    """Indices of at most `count` points, the same number of each stratum, spread over the slide.
+    """(n,) int64, indices of at most `count` points, as many of each stratum, spread evenly.
 
     What a small stratum does not fill the others share. Within a stratum points are taken one
     by one, each the farthest from those taken of a few drawn at random (Mitchell, 1991).
@@ -87,9 +87,9 @@ def sample(
     Parameters
     ----------
     xy
-        (N, 2).
+        (N, 2) float64, in any unit.
     strata
-        (N,).
+        (N,) int64, number of the stratum of each point.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def sample(
 
 
 def allot(sizes: NDArray[np.int64], count: int) -> list[int]:
-    """Shares of `count` as equal as the sizes allow.
+    """Shares of `count`, one for each of the (n,) sizes, as equal as these allow.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def allot(sizes: NDArray[np.int64], count: int) -> list[int]:
 
 
 def stained(image: NDArray[np.floating], limit: NDArray[np.floating], white: float) -> RGB:
-    """A marker in grey, its stained pixels in orange of the same brightness.
+    """(h, w, 3) uint8, a marker in grey, its stained pixels in orange of the same brightness.
 
     Parameters
     ----------
@@ -160,9 +160,9 @@ class Crop:
     Attributes
     ----------
     pictures
-        (s, s, 3) each.
+        (s, s, 3) uint8 each.
     title
-        What the pointer shows.
+        Text under the pointer.
     """
 
     pictures: Sequence[RGB]

@@ -1,4 +1,4 @@
-"""Maps of the report: what nuclei say, tile by tile, over a faint picture of the slide.
+"""Maps of the report: values per tile over a faint picture of the slide.
 
 Conventions
 -----------
@@ -23,7 +23,7 @@ FEWEST = 5
 
 @dataclass(frozen=True)
 class Ground:
-    """A picture of the whole slide to draw on, and its µm per pixel."""
+    """A picture of the whole slide to draw on, (H, W, 3) uint8, and its µm per pixel."""
 
     image: RGB
     mpp: float
@@ -36,11 +36,11 @@ class Tiles:
     Attributes
     ----------
     values
-        (h, w); NaN where there is nothing to draw.
+        (h, w) float64; NaN where there is nothing to draw.
     unsure
-        (h, w) tiles that are hatched, in grey where their value is NaN.
+        (h, w) bool, tiles that are hatched, in grey where their value is NaN.
     tile_um
-        Side of a tile.
+        Side of a tile, µm.
     """
 
     values: Floats
@@ -54,9 +54,9 @@ def ground(he: RGB, mpp: float) -> Ground:
     Parameters
     ----------
     he
-        (H, W, 3), the whole slide.
+        (H, W, 3) uint8, the whole slide.
     mpp
-        µm per pixel of it.
+        µm per pixel of `he`.
     """
     longest = max(he.shape[:2])
     zoom = min(max(longest, _SHORTEST), _LONGEST) / longest
@@ -79,24 +79,26 @@ def shares(
     tile_um: float,
     fewest: int = FEWEST,
 ) -> Tiles:
-    """Share of the nuclei of every tile that `hit` holds for.
+    """Share of the nuclei of every tile for which `hit` is True.
 
     Parameters
     ----------
     xy_um
-        (N, 2).
+        (N, 2) float64, µm.
     hit
-        (N,).
+        (N,) bool.
     size_um
-        (w, h) of the slide.
+        Width and height of the slide, µm.
+    tile_um
+        Side of a tile, µm.
     fewest
         Tiles with fewer nuclei are unsure, and NaN.
 
     Examples
     --------
     >>> places = np.array([[10, 10], [20, 20], [150, 10]], float)
-    >>> found = shares(places, np.array([True, False, True]), (200, 100), 100, fewest=2)
-    >>> found.values.tolist(), found.unsure.tolist()
+    >>> tiles = shares(places, np.array([True, False, True]), (200, 100), 100, fewest=2)
+    >>> tiles.values.tolist(), tiles.unsure.tolist()
     ([[0.5, nan]], [[False, True]])
     """
     columns, rows = (max(1, int(np.ceil(side / tile_um))) for side in size_um)
@@ -110,7 +112,7 @@ def shares(
 
 
 def scale(name: str = "viridis") -> RGB:
-    """(256, 3) colours from low to high: `viridis`, or `reds` for shares."""
+    """(256, 3) uint8, colours from low to high: `viridis`, or `reds` for shares."""
     steps = np.arange(256, dtype=np.uint8)[:, None]
     if name == "viridis":
         return np.asarray(cv2.applyColorMap(steps, cv2.COLORMAP_VIRIDIS), np.uint8)[:, 0, ::-1]
@@ -121,12 +123,12 @@ def scale(name: str = "viridis") -> RGB:
 
 
 def draw_tiles(below: Ground, tiles: Tiles, colours: RGB, low: float, high: float) -> RGB:
-    """Tiles in the colours of their values, over the slide.
+    """(H, W, 3) uint8, tiles in the colours of their values, over the slide.
 
     Parameters
     ----------
     colours
-        (256, 3) from `low` to `high`.
+        (256, 3) uint8, from `low` to `high`.
     """
     h, w = below.image.shape[:2]
     rows, columns = tiles.values.shape
@@ -156,7 +158,7 @@ def with_length(text: str, width: int, mpp: float) -> str:
 
 
 def with_bar(image: RGB, mpp: float) -> RGB:
-    """The picture with a scale bar of `bar_um` in its lower left corner."""
+    """(H, W, 3) uint8, the picture with a scale bar of `bar_um` in its lower left corner."""
     length = round(bar_um(image.shape[1], mpp) / mpp)
     out = image.copy()
     if length >= 8:
@@ -167,7 +169,7 @@ def with_bar(image: RGB, mpp: float) -> RGB:
 
 
 def smaller(image: RGB, longest: int) -> RGB:
-    """An image with at most `longest` pixels a side, averaged."""
+    """The (H, W, 3) image, averaged to at most `longest` pixels a side."""
     zoom = longest / max(image.shape[:2])
     if zoom >= 1:
         return image

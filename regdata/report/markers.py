@@ -1,4 +1,4 @@
-"""What the report says of markers and of reasons: how stains were divided, what stays unknown."""
+"""Sections of the report on markers, their thresholds, and reasons for unknown nuclei."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ _FEW = f"fewer than {FEWEST} nuclei"
 
 @dataclass(frozen=True)
 class MarkerSection:
-    """A marker: names and values of how it was divided, and figures."""
+    """A marker: names and values of its threshold, and figures."""
 
     name: str
     rows: list[tuple[str, str]]
@@ -46,18 +46,18 @@ class MarkerSection:
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """Why nuclei are unknown.
+    """A reason why nuclei are unknown.
 
     Attributes
     ----------
     nuclei
-        For which it is the first reason.
+        Number of nuclei for which it is the first reason.
     share
-        Of all nuclei.
+        Share of these in all nuclei.
     bar
-        `nuclei` beside the largest of them, 0 to 1.
+        `nuclei` relative to the most frequent reason, 0 to 1.
     holds
-        Unknown nuclei for which it holds; None where the file does not tell.
+        Number of unknown nuclei for which it holds; None where the file does not state it.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Reason:
 
 
 def marker_sections(build: Build) -> Iterator[MarkerSection]:
-    """A section per marker."""
+    """Sections of the report, one per marker."""
     below = ground(build.look.he, build.look.downsample * build.mpp)
     for name in build.aligned.markers:
         threshold = build.record.thresholds.get(name)
@@ -165,7 +165,7 @@ def _map(
 
 
 def reasons(build: Build) -> list[Reason]:
-    """Why nuclei are unknown, the most frequent reason first; empty if the file does not tell."""
+    """Reasons why nuclei are unknown, the most frequent first; empty if the file has none."""
     unknown = build.unknown
     if "reason" not in build.obs or not unknown.any():
         return []
@@ -192,7 +192,7 @@ def reasons(build: Build) -> list[Reason]:
 
 
 def reason_maps(build: Build, shown: list[Reason]) -> Iterator[Figure]:
-    """A map per reason, its colours ending at the largest share, or at 10 % where that is less."""
+    """A map per reason, its colours ending at the largest share, at 10 % at least."""
     below = ground(build.look.he, build.look.downsample * build.mpp)
     side = tile_side(build.size_um)
     for name in (reason.name for reason in shown[:_MAPS]):

@@ -30,7 +30,7 @@ def interval(ends: Sequence[float | None] | None, form: str = ".3f", between: st
 
 
 def short(value: float) -> str:
-    """A number in few letters.
+    """A number in few characters.
 
     Examples
     --------

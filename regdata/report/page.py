@@ -1,4 +1,4 @@
-"""Pages that need nothing beside themselves: values laid out by the templates of this folder."""
+"""Self-contained HTML pages from the templates of this folder."""
 
 import base64
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _QUALITY = 85
 
 @dataclass(frozen=True)
 class Fact:
-    """A number to see first, what it is, and a colour (of HTML) that stands for it."""
+    """A headline number, its name, and its colour in HTML."""
 
     number: str
     name: str
@@ -28,7 +28,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Note:
-    """A line that stands out, and what there is to say of it; `kind` is good, warn or empty."""
+    """A highlighted line with details; `kind` is good, warn or empty."""
 
     kind: str
     title: str
@@ -42,9 +42,9 @@ class Legend:
     Attributes
     ----------
     colours
-        (n, 3) RGB from low to high.
+        (n, 3) uint8 RGB, from low to high.
     hatched
-        What hatching means, where there is some.
+        Meaning of hatching; None without hatching.
     """
 
     colours: RGB
@@ -55,13 +55,13 @@ class Legend:
 
     @property
     def stops(self) -> str:
-        """The colours as a gradient of CSS has them."""
+        """The colours as stops of a CSS gradient."""
         return ",".join(css((r, g, b)) for r, g, b in self.colours[::15].tolist())
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture (H, W, 3), or a chart as SVG, over a line of text."""
+    """A picture, (H, W, 3) uint8, or a chart as SVG, over a line of text."""
 
     text: str
     image: RGB | None = None
@@ -95,7 +95,7 @@ def render(template: str, **values: object) -> Markup:
 
 
 def jpeg_uri(image: RGB, quality: int = _QUALITY) -> str:
-    """An RGB image as a data URI; colours as sharp as brightness, for small structures."""
+    """An RGB image, (H, W, 3) uint8, as the data URI of a JPEG with full chroma resolution."""
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,
@@ -109,5 +109,5 @@ def jpeg_uri(image: RGB, quality: int = _QUALITY) -> str:
 
 
 def css(colour: tuple[int, int, int]) -> str:
-    """An RGB colour as HTML writes it."""
+    """An RGB colour in HTML."""
     return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -1,4 +1,4 @@
-"""Pictures of a build that a person judges at a glance."""
+"""Pictures of a build: alignment, masks and nuclei."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from regdata.slides import hematoxylin
 
 
 def stretch(image: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Scale an image to 0..1 between its percentiles 1 and 99.7, so that faint stains show."""
+    """(H, W) float32, the image scaled to 0..1 between its percentiles 1 and 99.7."""
     low, high = np.percentile(image, (1, 99.7))
     scaled = (image.astype(np.float32) - low) / max(float(high - low), 1e-6)
     clipped: NDArray[np.float32] = np.clip(scaled, 0, 1)
@@ -23,12 +23,12 @@ def stretch(image: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def overlay(he: RGB, dapi: NDArray[np.floating]) -> RGB:
-    """Hematoxylin in green and DAPI in magenta: aligned nuclei are white.
+    """(H, W, 3) uint8, hematoxylin in green and DAPI in magenta: aligned nuclei are white.
 
     Parameters
     ----------
     he
-        (H, W, 3).
+        (H, W, 3) uint8.
     dapi
         (H, W), in the frame of `he`.
     """
@@ -38,7 +38,15 @@ def overlay(he: RGB, dapi: NDArray[np.floating]) -> RGB:
 
 
 def checkerboard(he: RGB, dapi: NDArray[np.floating], square: int = 64) -> RGB:
-    """Squares of H&E and of DAPI in turn: aligned nuclei run through the edges."""
+    """(H, W, 3) uint8, squares of H&E and DAPI in turn: aligned nuclei run through the edges.
+
+    Parameters
+    ----------
+    he, dapi
+        (H, W, 3) uint8 and (H, W), in one frame.
+    square
+        Side of a square, pixels.
+    """
     rows, columns = (places // square for places in np.indices(dapi.shape))
     grey = (255 * stretch(dapi)).astype(np.uint8)
     even = np.asarray((rows + columns) % 2 == 0)[..., None]
@@ -53,16 +61,16 @@ def draw_cells(
     corner: tuple[float, float],
     step: float,
 ) -> RGB:
-    """Outlines of cells on a picture, in the colours of their labels; -1 is drawn black.
+    """(H, W, 3) uint8, the picture with outlines of cells in the colours of their labels.
 
     Parameters
     ----------
     image
-        (H, W, 3), a region of the H&E frame.
+        (H, W, 3) uint8, a region of the H&E frame.
     cells
         In level-0 pixels.
     labels
-        (N,).
+        (N,) int64; -1 is drawn black.
     corner
         Top-left corner of the region, level-0 pixels.
     step
@@ -78,14 +86,14 @@ def draw_cells(
 
 
 def mark_mask(he: RGB, mask: NDArray[np.bool_]) -> RGB:
-    """The H&E with the marker's mask as a yellow veil."""
+    """(H, W, 3) uint8, the H&E with the mask (H, W) of a marker as a yellow veil."""
     veil = np.array([255, 220, 0], np.float32)
     share = 0.35 * mask[..., None].astype(np.float32)
     return (he * (1 - share) + veil * share).astype(np.uint8)
 
 
 def caption(image: RGB, text: str) -> RGB:
-    """The picture under a line of text."""
+    """(H + 28, W, 3) uint8, the picture under a line of text."""
     band = np.full((28, image.shape[1], 3), 255, np.uint8)
     cv2.putText(band, text, (6, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return np.vstack([band, image])
@@ -93,14 +101,14 @@ def caption(image: RGB, text: str) -> RGB:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture and the file name it gets."""
+    """A picture, (H, W, 3) uint8, and its file name."""
 
     name: str
     image: RGB
 
 
 def write_png(path: Path, image: RGB) -> None:
-    """Write an RGB picture as PNG, whole or not at all."""
+    """Write an RGB picture, (H, W, 3) uint8, as PNG, whole or not at all."""
     done, data = cv2.imencode(".png", image[..., ::-1])
     if not done:
         raise RegdataError(f"{path}: a picture of shape {image.shape} cannot be written as PNG")

@@ -1,4 +1,4 @@
-"""What lies beside a labelled file for people: pictures and cells for QuPath."""
+"""Pictures beside a labelled file: alignment, masks and nuclei."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,15 @@ class ThresholdMap(Protocol):
     def over(
         self, corner_um: NDArray[np.float64], size: tuple[int, int], mpp: float
     ) -> NDArray[np.float32]:
-        """Threshold at the pixel centres of a region, (h, w)."""
+        """(h, w) float32, threshold at the pixel centres of a region.
+
+        Parameters
+        ----------
+        corner_um
+            (2,) float64, x and y of its top left corner, µm.
+        size
+            Width and height in pixels of `mpp`.
+        """
         ...
 
 
@@ -42,7 +50,7 @@ class Aligned:
         Per marker the intensity over the H&E slide above which a pixel is stained; a marker
         without one is a mask, stained where it is above 0.
     step
-        Level-0 H&E pixels per pixel at which nuclei were found.
+        Level-0 H&E pixels per pixel at which nuclei were segmented.
     """
 
     he: Slide
@@ -54,7 +62,10 @@ class Aligned:
     def limit(
         self, name: str, corner: tuple[float, float], size: tuple[int, int]
     ) -> NDArray[np.float32]:
-        """Threshold of a marker over a region, (h, w) at `step`; `corner` in level-0 pixels."""
+        """(h, w) float32, threshold of a marker over a region, `size` being (w, h) at `step`.
+
+        The corner is in level-0 pixels.
+        """
         if name not in self.thresholds:
             return np.zeros(size[::-1], np.float32)
         mpp = self.he.known_mpp("he_mpp")
@@ -62,7 +73,7 @@ class Aligned:
 
 
 def count_labels(labelled: Path, classes: Sequence[str]) -> dict[str, int]:
-    """Number of cells per label."""
+    """Number of cells of each label."""
     counts = np.zeros(len(classes), np.int64)
     for _, obs in iterate_cells(labelled):
         counts += np.bincount(label_index(obs["label"], classes), minlength=len(classes))
@@ -71,7 +82,7 @@ def count_labels(labelled: Path, classes: Sequence[str]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Place:
-    """A square region to look at: its corner in level-0 pixels, its side in output pixels."""
+    """A region to show: its corner in level-0 pixels, its width and height in output pixels."""
 
     corner: tuple[float, float]
     side: tuple[int, int]
@@ -79,13 +90,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Look:
-    """The alignment of a build as people look at it, read once.
+    """Pictures of the alignment of a build, read once.
 
     Attributes
     ----------
     he, dapi
-        The whole H&E slide, (H, W, 3), and the nuclear channel warped to it, (H, W), if there is
-        one.
+        The whole H&E slide, (H, W, 3) uint8, and the nuclear channel warped to it, (H, W), if
+        there is one.
     downsample
         Level-0 pixels per pixel of these.
     place
@@ -103,7 +114,7 @@ class Look:
 
 
 def look(aligned: Aligned, labelled: Path) -> Look:
-    """Read what pictures of the alignment are made of."""
+    """Pictures of the alignment, read from the slides."""
     downsample = max(aligned.step, max(aligned.he.size) / _OVERVIEW)
     place = busiest(labelled, _classes(labelled), aligned)
     region = (place.corner, place.side, aligned.step)
@@ -119,18 +130,18 @@ def look(aligned: Aligned, labelled: Path) -> Look:
 
 
 def write_pictures(
-    folder: Path, stem: str, aligned: Aligned, labelled: Path, seen: Look
+    folder: Path, stem: str, aligned: Aligned, labelled: Path, view: Look
 ) -> list[Path]:
-    """Write the pictures of a build; returns their paths.
+    """Paths of the pictures of a build, which are written.
 
     An overview and a detail of the alignment, a checkerboard, and per marker its mask with the
     nuclei coloured by label, at the place with the most labelled nuclei of the rarer kind.
     """
-    classes, place, he = _classes(labelled), seen.place, seen.near_he
+    classes, place, he = _classes(labelled), view.place, view.near_he
     corner, side = place.corner, place.side
     cells, labels = _cells_in(labelled, classes, place, aligned.step)
     outlined = draw_cells(he, cells, labels, corner, aligned.step)
-    pictures = _alignment(seen)
+    pictures = _alignment(view)
     for name, marker in aligned.markers.items():
         image = marker.read(corner, side, aligned.step)[0]
         limit = aligned.limit(name, corner, side)
@@ -147,13 +158,13 @@ def write_pictures(
     return paths
 
 
-def _alignment(seen: Look) -> dict[str, RGB]:
-    if seen.dapi is None or seen.near_dapi is None:
+def _alignment(view: Look) -> dict[str, RGB]:
+    if view.dapi is None or view.near_dapi is None:
         return {}
     colours = "hematoxylin green, warped DAPI magenta; aligned is white"
-    near = seen.near_he, seen.near_dapi
+    near = view.near_he, view.near_dapi
     return {
-        "overlay": caption(overlay(seen.he, seen.dapi), colours),
+        "overlay": caption(overlay(view.he, view.dapi), colours),
         "overlay_detail": caption(overlay(*near), "hematoxylin green, DAPI magenta"),
         "checkerboard": caption(checkerboard(*near), "H&E and DAPI in turn"),
     }

@@ -1,4 +1,4 @@
-"""What the report of a build says from its headline to its provenance, section by section."""
+"""Sections of the report of a build, from its headline to its provenance."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _THUMB, _DETAIL = 760, 600  # pixels a side
 
 
 def counts(build: Build) -> Iterator[Fact]:
-    """Number of nuclei, and of each label."""
+    """Number of nuclei, in all and of each label."""
     labels = build.labels
     total = len(labels)
     yield Fact(f"{total:,}", "nuclei")
@@ -30,7 +30,7 @@ def counts(build: Build) -> Iterator[Fact]:
 
 
 def verdict(build: Build) -> Note:
-    """Whether the registration is good enough."""
+    """The verdict on the registration as a note."""
     judged = build.verdict
     if judged is None:
         return Note("", "No registration: what is stained was given in the frame of the H&E slide.")
@@ -44,7 +44,7 @@ def verdict(build: Build) -> Note:
 
 
 def doubts(build: Build) -> Iterator[str]:
-    """Warnings, and what the numbers of labels give reason to doubt."""
+    """Warnings, and doubts that follow from the numbers of labels."""
     yield from build.warnings
     labels = build.labels
     unknown = build.unknown.mean() if len(labels) else 0.0
@@ -62,7 +62,7 @@ def doubts(build: Build) -> Iterator[str]:
 
 
 def alignment(build: Build) -> Iterator[Figure]:
-    """Pictures of both slides and of how they fit."""
+    """Figures of both slides and of their overlay."""
     look = build.look
     mpp = look.downsample * build.mpp
     yield _measured(look.he, "H&E.", mpp, _THUMB)
@@ -94,7 +94,7 @@ def _measured(image: RGB, text: str, mpp: float, longest: int) -> Figure:
 
 
 def provenance(build: Build) -> Iterator[tuple[str, str]]:
-    """What the file was made from, with what: names and values."""
+    """Slides, model, registration, versions and rules of the file: names and values."""
     record = build.record
     masks = None if record.masks is None else record.masks.slide
     for title, slide in (("H&E slide", record.he), ("IF slide", record.if_), ("masks", masks)):
@@ -107,7 +107,7 @@ def provenance(build: Build) -> Iterator[tuple[str, str]]:
 
 
 def options_text(build: Build) -> str:
-    """All options as they are written; empty if there are none."""
+    """All options as JSON; empty if there are none."""
     options = build.record.options
     return json.dumps(options, indent=1, ensure_ascii=False) if options else ""
 

@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 
 
 def text_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
-    """Aligned columns of text for a terminal, a line per row.
+    """A table as text with aligned columns, a line per row.
 
     Parameters
     ----------
     rows
         Cells, the heads of the columns first.
     left
-        Columns of names, which begin at the left; numbers end at the right.
+        Columns that are aligned left; the others are aligned right.
 
     Examples
     --------

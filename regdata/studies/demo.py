@@ -40,18 +40,18 @@ _WRITTEN = (
 
 @dataclass(frozen=True)
 class DemoTruth:
-    """What the simulation knows of its nuclei.
+    """The true nuclei of the simulation.
 
     Attributes
     ----------
     xy
-        (N, 2) centroids, level-0 H&E pixels.
+        (N, 2) float64, centroids, level-0 H&E pixels.
     kinds
-        (N,) names.
+        (N,) str, kind of each nucleus.
     positive
-        (N,) whether the nucleus carries the marker; some of these stay unstained.
+        (N,) bool, whether the nucleus carries the marker; some of these stay unstained.
     in_if_um
-        (N, 2) where each centroid truly lies on the IF slide, µm.
+        (N, 2) float64, true place of each centroid on the IF slide, µm.
     """
 
     xy: NDArray[np.float64]
@@ -67,7 +67,7 @@ def run_demo(
     device: str = "auto",
     overwrite: bool = False,
 ) -> Path:
-    """Simulate, build, train, evaluate, and write `summary.html`; returns its path.
+    """Path of `summary.html`, after simulating, building, training and evaluating.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _clear(folder: Path) -> None:
 
 
 def prepare(folder: Path, size: int, seed: int) -> DemoTruth:
-    """Write the slides, the truth and the test images, unless they are there."""
+    """The true nuclei; slides, truth and test images are written unless they are there."""
     key = stage_key(size=size, seed=seed, version=1)
     note = folder / "demo.json"
     if note.exists() and read_json(note).get("key") == key:
@@ -157,12 +157,12 @@ def prepare(folder: Path, size: int, seed: int) -> DemoTruth:
 
 
 def is_lymphocyte(tissue: Tissue) -> NDArray[np.bool_]:
-    """(N,) the nuclei that carry the marker."""
+    """(N,) bool, nuclei that carry the marker."""
     return np.asarray(tissue.kinds == KINDS.index("lymphocyte"))
 
 
 def true_nuclei(tissue: Tissue, restained: Restained) -> DemoTruth:
-    """The truth of a simulated pair."""
+    """The true nuclei of a simulated pair of slides."""
     xy = centroids(tissue.instances)
     kinds = np.array(KINDS)[tissue.kinds]
     return DemoTruth(xy, kinds, restained.marked, restained.he_to_if.points(xy * _MPP))
@@ -175,13 +175,13 @@ def _write_truth(folder: Path, truth: DemoTruth) -> None:
 
 
 def read_truth(folder: Path) -> DemoTruth:
-    """Read back what `_write_truth` wrote."""
+    """The true nuclei that `_write_truth` wrote."""
     with np.load(folder / "truth.npz") as stored:
         return DemoTruth(**{name: stored[name] for name in stored.files})
 
 
 def write_test_images(folder: Path, seed: int) -> None:
-    """Four fields of another section, with a point per nucleus."""
+    """Write four fields of another section, with a point per nucleus."""
     tissue = render_tissue((2 * _TEST, 2 * _TEST), seed)
     xy = centroids(tissue.instances)
     names = np.where(is_lymphocyte(tissue), "lymphocyte", "other")
@@ -201,7 +201,7 @@ def write_test_images(folder: Path, seed: int) -> None:
 
 
 def registration_error(dataset: CellDataset, truth: DemoTruth) -> dict[str, float]:
-    """Distance between where nuclei were mapped and where they truly are, µm."""
+    """Median and 90th percentile of the distance from mapped to true places of nuclei, µm."""
     he_to_if = Transform.from_dict(dataset.record.he_to_if)
     mapped = he_to_if.points(truth.xy * _MPP)
     error = np.linalg.norm(mapped - truth.in_if_um, axis=1)
@@ -209,7 +209,7 @@ def registration_error(dataset: CellDataset, truth: DemoTruth) -> dict[str, floa
 
 
 def judge_labels(dataset: CellDataset, truth: DemoTruth) -> Any:
-    """Detection and labels against the truth."""
+    """Agreement of detected nuclei and their labels with the truth."""
     label = dataset.labels
-    found, true = (dataset.cells.xy, label == 1), (truth.xy, truth.positive)
-    return agreement(*found, *true, MATCH_RADIUS_UM / _MPP, label >= 0)
+    detected, true = (dataset.cells.xy, label == 1), (truth.xy, truth.positive)
+    return agreement(*detected, *true, MATCH_RADIUS_UM / _MPP, label >= 0)

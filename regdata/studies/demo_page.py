@@ -18,7 +18,7 @@ _LABELS = "Marker mask and nuclei by label (red: lymphocyte, grey: negative); ri
 
 
 def write_page(folder: Path, facts: dict[str, Any]) -> Path:
-    """Write `summary.html` from the demo's numbers and pictures; returns its path."""
+    """Path of `summary.html`, written from the demo's numbers and pictures."""
     scores = facts["scores"]
     rates = {"nucleus (any class)": scores["detection"], **scores["classes"]}
     span = interval(scores["mean_f1_interval"], between="-")

@@ -1,7 +1,7 @@
 """How far auto-labels are from experts: the same head on both, scored on the same cells.
 
 One head is trained on the file of auto-labels, others, one per fold, on the experts' labels of
-the training part of an annotated set. All classify the same found nuclei of its test part (the
+the training part of an annotated set. All classify the same detected nuclei of its test part (the
 experiment of CellViT++, Tables S13 and S14), where they are scored image by image. Where a set has
 no parts, a fold is the test part of the head that was trained on the others.
 """
@@ -42,17 +42,17 @@ _FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An annotated image and the nuclei the network found in it.
+class Detected:
+    """An annotated image and the nuclei the network detected in it.
 
     Attributes
     ----------
     xy, tokens
-        (M, 2) pixels of the image, (M, D).
+        (M, 2) float64, pixels of the image, and (M, D) float16.
     radius
         Largest distance of a pair, pixels.
     expert
-        (M,) scored class of the annotated nucleus each is paired with, -1 for none.
+        (M,) int64, scored class of the annotated nucleus each is paired with, -1 for none.
     """
 
     image: AnnotatedImage
@@ -64,7 +64,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Validation:
-    """Auto-labels beside experts.
+    """Scores of heads trained on auto-labels and on experts' labels.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ def validate(
     conventions: Conventions | None = None,
     progress: Progress = silent,
 ) -> Validation:
-    """Train on auto-labels and on experts' labels, and score both on experts' test images.
+    """Scores of heads trained on auto-labels and on experts' labels, on experts' test images.
 
     Parameters
     ----------
@@ -137,36 +137,36 @@ def validate(
     classes = map_classes(auto.info.classes, test.classes, mapping)
     parts = [test] if training is None else [training, test]
     total = sum(len(part.images) for part in parts)
-    seen: list[list[Seen]] = []
+    images: list[list[Detected]] = []
     done = 0
     for part in parts:
-        seen.append([])
+        images.append([])
         for image in part.images:
-            seen[-1].append(_look(image, part, model, classes, how.radius_um))
+            images[-1].append(_look(image, part, model, classes, how.radius_um))
             done += 1
             progress(done / total)
     crossed = training is None
-    folds = _folds([s.image.group for s in seen[0]], 3 if crossed else 2)
+    folds = _folds([s.image.group for s in images[0]], 3 if crossed else 2)
     network = model.config.name, model.sha256
     heads = [
-        _expert(seen[0], _parts(folds, k, crossed), classes.names, network)
+        _expert(images[0], _parts(folds, k, crossed), classes.names, network)
         for k in range(int(folds.max()) + 1)
     ]
-    experts = [one for one, _ in heads]
-    guesses = [_by_auto(auto, classes, seen[-1])]
+    experts, tested = [one for one, _ in heads], images[-1]
+    guesses = [_by_auto(auto, classes, tested)]
     if crossed:
-        guesses.append([experts[k].predict(s.tokens) for k, s in zip(folds, seen[0], strict=True)])
+        guesses.append([experts[k].predict(s.tokens) for k, s in zip(folds, tested, strict=True)])
     else:
-        guesses += [[one.predict(s.tokens) for s in seen[-1]] for one in experts]
+        guesses += [[one.predict(s.tokens) for s in tested] for one in experts]
     scored_as = ClassMap(classes.names, np.arange(len(classes.names)), classes.annotated)
-    counts = [_counts(seen[-1], guess, scored_as) for guess in guesses]
+    counts = [_counts(tested, guess, scored_as) for guess in guesses]
     scores = [score(one, classes.names, how) for one in counts]
     return Validation(
         classes.names,
         scores[0],
         tuple(scores[1:]),
-        _gaps([np.stack([c.confusion for c in one]) for one in counts], seen[-1], classes, how),
-        legacy_scores(_annotated(seen[-1], classes), _classified(seen[-1], guesses), classes.names),
+        _gaps([np.stack([c.confusion for c in one]) for one in counts], tested, classes, how),
+        legacy_scores(_annotated(tested, classes), _classified(tested, guesses), classes.names),
         (sum(report.train_cells), tuple(n for _, n in heads)),
     )
 
@@ -176,14 +176,14 @@ Guess = list[NDArray[np.float32]]  # per image (M, K) probabilities of the score
 
 def _look(
     image: AnnotatedImage, part: AnnotatedSet, model: Model, classes: ClassMap, radius_um: float
-) -> Seen:
-    """Find the nuclei of an image, and what the experts call them."""
+) -> Detected:
+    """Nuclei detected in an image, with their classes by the experts."""
     mpp = part.mpp_of(image)
     cells = find_cells(image, mpp, model)
     expert = np.full(len(cells), -1, np.int64)
     pairs = match_points(image.points_xy, cells.xy, radius_um / mpp)
     expert[pairs[:, 1]] = _merged(image, classes)[pairs[:, 0]]
-    return Seen(image, cells.xy, cells.tokens, radius_um / mpp, expert)
+    return Detected(image, cells.xy, cells.tokens, radius_um / mpp, expert)
 
 
 def _folds(groups: Sequence[str], least: int) -> NDArray[np.int64]:
@@ -191,7 +191,7 @@ def _folds(groups: Sequence[str], least: int) -> NDArray[np.int64]:
     names, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < least:
         raise RegdataError(
-            f"expected images of {least} slides or more to train experts' heads on, found "
+            f"expected images of {least} slides or more to train experts' heads on, got "
             f"{len(names)}"
         )
     filled = np.zeros(min(_FOLDS, len(names)))
@@ -205,56 +205,55 @@ def _folds(groups: Sequence[str], least: int) -> NDArray[np.int64]:
 def _parts(
     folds: NDArray[np.int64], k: int, crossed: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Images that head k is trained on and validated with; where folds take turns, k is neither."""
+    """(I,) bool each, images to train and to validate head k; fold k is neither if `crossed`."""
     validation = (k + 1) % (folds.max() + 1) if crossed else k
     train = folds != validation
     return train & (folds != k) if crossed else train, folds == validation
 
 
 def _expert(
-    seen: Sequence[Seen],
+    images: Sequence[Detected],
     parts: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     classes: tuple[str, ...],
     network: tuple[str, str],
 ) -> tuple[Classifier, int]:
-    """A head trained on the experts' labels of some images, and how many cells that were."""
-    labels = np.concatenate([s.expert for s in seen])
-    image = np.repeat(np.arange(len(seen)), [len(s.expert) for s in seen])
+    """A head trained on the experts' labels of some images, and the number of its cells."""
+    tokens = np.concatenate([s.tokens for s in images])
+    labels = np.concatenate([s.expert for s in images])
+    image = np.repeat(np.arange(len(images)), [len(s.expert) for s in images])
     train, val = (part[image] & (labels >= 0) for part in parts)
     for what, part in (("train", train), ("validate", val)):
         if len(np.unique(labels[part])) < 2:
             raise RegdataError(
-                f"the nuclei found on the experts' images to {what} a head with are all of one "
+                f"the nuclei detected on the experts' images to {what} a head with are all of one "
                 "class; more images are needed"
             )
-    cells = TrainingCells(
-        np.concatenate([s.tokens for s in seen]), labels, classes, Split(train, val, "slide", None)
-    )
+    cells = TrainingCells(tokens, labels, classes, Split(train, val, "slide", None))
     classifier, _ = fit_classifier(cells, network, FitSettings(), ["experts"])
     return classifier, int(train.sum())
 
 
-def _by_auto(auto: Classifier, classes: ClassMap, seen: Sequence[Seen]) -> Guess:
-    return [classes.merge(auto.predict(s.tokens)) for s in seen]
+def _by_auto(auto: Classifier, classes: ClassMap, images: Sequence[Detected]) -> Guess:
+    return [classes.merge(auto.predict(s.tokens)) for s in images]
 
 
-def _counts(seen: Sequence[Seen], guess: Guess, classes: ClassMap) -> list[ImageCounts]:
+def _counts(images: Sequence[Detected], guess: Guess, classes: ClassMap) -> list[ImageCounts]:
     return [
         count(s.image, Prediction(s.xy, p), classes, s.radius)
-        for s, p in zip(seen, guess, strict=True)
+        for s, p in zip(images, guess, strict=True)
     ]
 
 
 def _gaps(
     matrices: Sequence[NDArray[np.int64]],
-    seen: Sequence[Seen],
+    images: Sequence[Detected],
     classes: ClassMap,
     how: Conventions,
 ) -> dict[str, Difference]:
     """Experts' heads less the auto head: mean F1, F1 of each class, of detection."""
     experts = np.stack(matrices[1:], axis=1)  # image, head, row, column
     auto = np.repeat(matrices[0][:, None], experts.shape[1], axis=1)
-    units = [s.image.group for s in seen]
+    units = [s.image.group for s in images]
 
     def mean_over_heads(column: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[..., Any]:
         def statistic(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -277,23 +276,23 @@ def _gaps(
     }
 
 
-def _annotated(seen: Sequence[Seen], classes: ClassMap) -> list[Classified]:
+def _annotated(images: Sequence[Detected], classes: ClassMap) -> list[Classified]:
     return [
         Classified(s.image.slide, s.image.points_xy, kinds, np.ones(len(kinds)))
-        for s, kinds in ((s, _merged(s.image, classes)) for s in seen)
+        for s, kinds in ((s, _merged(s.image, classes)) for s in images)
     ]
 
 
-def _classified(seen: Sequence[Seen], guesses: Sequence[Guess]) -> list[list[Classified]]:
+def _classified(images: Sequence[Detected], guesses: Sequence[Guess]) -> list[list[Classified]]:
     return [
         [
             Classified(s.image.slide, s.xy, p.argmax(1), p.max(1, initial=0))
-            for s, p in zip(seen, guess, strict=True)
+            for s, p in zip(images, guess, strict=True)
         ]
         for guess in guesses
     ]
 
 
 def _merged(image: AnnotatedImage, classes: ClassMap) -> NDArray[np.int64]:
-    """(N,) scored class of annotated nuclei, -1 for those without a name."""
+    """(N,) scored class of annotated nuclei, -1 for those without a class."""
     return np.where(image.labels < 0, -1, classes.annotated[image.labels])

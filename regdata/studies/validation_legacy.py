@@ -1,4 +1,4 @@
-"""The published pooling of CellViT++, beside which an honest score is shown."""
+"""Scores by the published pooling of CellViT++, for comparison."""
 
 import warnings
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ class Classified:
     slide
         The slide the image was cut from.
     xy
-        (N, 2) pixels of the image.
+        (N, 2) float64, pixels of the image.
     label
-        (N,) class, below 0 for nuclei without a name.
+        (N,) int64, class, below 0 for nuclei without a class.
     score
-        (N,) of a prediction; of an annotation it plays no part.
+        (N,) float, of predictions; not used of annotations.
     """
 
     slide: str
@@ -38,7 +38,7 @@ class Classified:
 def legacy_scores(
     truth: Sequence[Classified], heads: Sequence[Sequence[Classified]], names: Sequence[str]
 ) -> dict[str, dict[str, float | None]]:
-    """F1 per class with all images of a slide in one frame, and what random points would get.
+    """F1 per class with all images of a slide in one frame, and that of random points.
 
     Parameters
     ----------
@@ -52,13 +52,13 @@ def legacy_scores(
     annotated = np.concatenate([_rows(i, one) for i, one in enumerate(truth)])
     results = []
     for head in heads:
-        found = [np.column_stack([_rows(i, one), one.score]) for i, one in enumerate(head)]
+        predicted = [np.column_stack([_rows(i, one), one.score]) for i, one in enumerate(head)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # shown beside its chance level, as what it is
             results.append(
                 score_points(
                     annotated[annotated[:, 3] >= 0],
-                    np.concatenate(found),
+                    np.concatenate(predicted),
                     "legacy-overlay",
                     radius=_RADIUS_PX,
                     slides=slides,

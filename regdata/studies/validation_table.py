@@ -6,11 +6,11 @@ from regdata.studies.validation import Validation
 _HEADS = ("auto-labels", "experts", "gap", "95 % interval", "legacy auto", "experts", "chance")
 
 
-def table(found: Validation) -> str:
-    """The scores side by side, as text: honest columns, then the published pooling."""
+def table(validation: Validation) -> str:
+    """Table as text: scores image by image, then by the published pooling."""
     rows: list[tuple[str, ...]] = [("", *_HEADS)]
-    for name, gap in found.gap.items():
-        old = found.legacy.get(name, {})
+    for name, gap in validation.gap.items():
+        old = validation.legacy.get(name, {})
         rows.append(
             (
                 name if name == "mean F1" else f"F1 {name}",
@@ -21,11 +21,12 @@ def table(found: Validation) -> str:
                 *(number(old.get(key)) for key in ("auto_labels", "experts", "chance")),
             )
         )
-    cells = ", ".join(map(str, found.train_cells[1]))
+    cells = ", ".join(map(str, validation.train_cells[1]))
+    auto = validation.auto
     footer = (
-        f"{found.auto.images} test image(s) of {found.auto.slides} slide(s), scored one by one, "
-        f"one-to-one within {found.auto.conventions.radius_um:g} µm; {len(found.experts)} expert "
-        f"score(s); heads trained on {found.train_cells[0]} auto-labelled and {cells} "
+        f"{auto.images} test image(s) of {auto.slides} slide(s), scored one by one, "
+        f"one-to-one within {auto.conventions.radius_um:g} µm; {len(validation.experts)} expert "
+        f"score(s); heads trained on {validation.train_cells[0]} auto-labelled and {cells} "
         "expert-labelled cells. Legacy: all images of a slide in one frame, 15 px, as the "
         "published scores; compare it with its chance level."
     )

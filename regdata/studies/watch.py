@@ -20,7 +20,7 @@ from regdata.eval.metrics import (
 
 @torch.no_grad()
 def scores_of(network: CellViT, images: Sequence[AnnotatedNuclei]) -> Mapping[str, float]:
-    """Dice, bPQ and detection F1 (within `MATCH_RADIUS_UM`), means over the images.
+    """Means over the images of Dice, bPQ and detection F1 (within `MATCH_RADIUS_UM`).
 
     Parameters
     ----------

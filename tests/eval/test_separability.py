@@ -35,7 +35,7 @@ def test_equal_clouds_are_guessed() -> None:
 def test_only_classes_of_both_parts_are_counted() -> None:
     found = separability(*clouds(0, {1: 50, 2: 50, 3: 50}, 9), *clouds(1, {1: 9, 2: 9, 5: 9}, 9))
     assert found.classes == (1, 2)
-    with pytest.raises(RegdataError, match="two classes in both parts, found 1"):
+    with pytest.raises(RegdataError, match="two classes in both parts, got 1"):
         separability(*clouds(0, {1: 50, 2: 50}, 9), *clouds(1, {1: 9}, 9))
 
 

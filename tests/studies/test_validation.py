@@ -67,7 +67,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def look(image: AnnotatedImage, part: AnnotatedSet, _: object, classes: Any, um: float) -> Any:
         rng = np.random.default_rng(len(image.name) + int(image.points_xy.sum()))
-        return module.Seen(
+        return module.Detected(
             image,
             image.points_xy + said["shift"],
             tokens_of(image.labels, rng),
@@ -132,7 +132,7 @@ def test_a_head_never_sees_what_it_is_scored_on(crossed: bool) -> None:
 
 
 def test_too_few_slides(world: dict[str, Any]) -> None:
-    with pytest.raises(RegdataError, match=r"images of 2 slides or more .* found 1"):
+    with pytest.raises(RegdataError, match=r"images of 2 slides or more .* got 1"):
         run(part_of(4, 1, 1), part_of(2, 2, 2))
     with pytest.raises(RegdataError, match="images of 3 slides or more"):
         run(None, part_of(4, 2, 1))

@@ -1,6 +1,6 @@
-"""How scanners, stains and files change the look of H&E; each a pure function of one image.
+"""Changes of H&E images as by scanners, stains and files, each a pure function.
 
-Images are (H, W, 3) uint8 RGB.
+Images are (H, W, 3) uint8 RGB, as parameters and as results.
 """
 
 import cv2
@@ -12,18 +12,18 @@ from regdata.slides import HED_FROM_RGB, RGB_FROM_HED
 UInt8 = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 DENSITY = (-np.log((np.arange(256) + 1) / 256)).astype(np.float32)
-"""Optical density of a grey value."""
+"""(256,) optical density of each grey value."""
 
 
 def vary_hed(image: UInt8, gain: Floats, offset: Floats) -> UInt8:
-    """Hematoxylin, eosin and residual density scaled and shifted.
+    """The image with hematoxylin, eosin and residual density scaled and shifted.
 
     Parameters
     ----------
     image
-        RGB.
+        (H, W, 3) uint8 RGB.
     gain, offset
-        (3,) of hematoxylin, eosin and residual density.
+        (3,) float32, of hematoxylin, eosin and residual density.
     """
     # one matrix for unmixing, scaling and mixing again
     mix = (HED_FROM_RGB * gain) @ RGB_FROM_HED
@@ -42,7 +42,7 @@ def own_stains(image: UInt8) -> Floats | None:
     -------
     array or None
         (2, 3) unit vectors of optical density, the bluer one (hematoxylin) first; None where
-        there is too little tissue to tell.
+        there is too little tissue.
     """
     density = DENSITY[image[::4, ::4].reshape(-1, 3)]
     density = density[density.min(1) > 0.15]
@@ -58,14 +58,14 @@ def own_stains(image: UInt8) -> Floats | None:
 
 
 def vary_own_stains(image: UInt8, gain: Floats) -> UInt8:
-    """The image's own two stains scaled, what they do not explain kept.
+    """The image with its own two stains scaled and the rest of the density kept.
 
     Parameters
     ----------
     image
-        RGB.
+        (H, W, 3) uint8 RGB.
     gain
-        (2,) of hematoxylin and eosin.
+        (2,) float32, of hematoxylin and eosin.
     """
     stains = own_stains(image)
     if stains is None:
@@ -76,31 +76,31 @@ def vary_own_stains(image: UInt8, gain: Floats) -> UInt8:
 
 
 def scale_density(image: UInt8, gain: float) -> UInt8:
-    """Optical density of all channels times `gain`: section thicker, or stained for longer."""
+    """The image with optical density times `gain`: a thicker section, or longer staining."""
     table = _from_density(DENSITY * gain)
     return table[image]
 
 
 def sharpen(image: UInt8, amount: float, sigma: float) -> UInt8:
-    """Unsharp mask, as scanners apply it: `amount` times what a blur of `sigma` pixels takes."""
+    """The image sharpened by an unsharp mask of width `sigma` pixels, as scanners do."""
     values = image.astype(np.float32)
     detail = values - cv2.GaussianBlur(values, (0, 0), sigma)
     return np.clip(np.rint(values + amount * detail), 0, 255).astype(np.uint8)
 
 
 def blur(image: UInt8, sigma: float) -> UInt8:
-    """Gaussian blur, sigma in pixels."""
+    """The image blurred by a Gaussian of `sigma` pixels."""
     return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8, copy=False)
 
 
 def add_noise(image: UInt8, std: float, rng: np.random.Generator) -> UInt8:
-    """Gaussian noise of a standard deviation in grey values, alike in no two channels."""
+    """The image with Gaussian noise, independent per channel; `std` in grey values."""
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(std)
     return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
 
 
 def compress(image: UInt8, quality: int) -> UInt8:
-    """What JPEG of a quality (1-100) leaves, with 4:2:0 chroma as slide scanners write it."""
+    """The image after JPEG of a quality (1-100), with 4:2:0 chroma as scanners write it."""
     # OpenCV takes RGB for BGR here; luma must weigh the right channels
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -108,7 +108,7 @@ def compress(image: UInt8, quality: int) -> UInt8:
 
 
 def change_tone(image: UInt8, gamma: float, gain: NDArray[np.floating]) -> UInt8:
-    """Each channel to the power gamma, times its gain; white is 1."""
+    """The image with each channel to the power `gamma`, times its gain (3,); white is 1."""
     tone = (np.arange(256) / 255.0) ** gamma * np.reshape(gain, (3, 1))
     table = np.clip(255 * tone, 0, 255).astype(np.uint8)
     return np.stack([table[c][image[..., c]] for c in range(3)], -1)
@@ -117,14 +117,14 @@ def change_tone(image: UInt8, gamma: float, gain: NDArray[np.floating]) -> UInt8
 def jitter_colour(
     image: UInt8, brightness: float, contrast: float, saturation: float, hue: float
 ) -> UInt8:
-    """Brightness, contrast (about the mean grey) and saturation multiplied, hue turned.
+    """The image with brightness, contrast, saturation and hue changed.
 
     Parameters
     ----------
     image
-        RGB.
+        (H, W, 3) uint8 RGB.
     brightness, contrast, saturation
-        Factors, 1 = unchanged.
+        Factors, 1 = unchanged; contrast is about the mean grey.
     hue
         In turns of the colour circle, 0 = unchanged.
     """
@@ -140,7 +140,7 @@ def jitter_colour(
 
 
 def coarsen(image: UInt8, factor: float) -> UInt8:
-    """Shrunk to `factor` of its sides and enlarged again: the look of a lower magnification."""
+    """The image shrunk to `factor` of its sides and enlarged again: a lower magnification."""
     height, width = image.shape[:2]
     small = max(round(width * factor), 1), max(round(height * factor), 1)
     shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
@@ -149,7 +149,7 @@ def coarsen(image: UInt8, factor: float) -> UInt8:
 
 
 def zoom_blur(image: UInt8, zoom: float) -> UInt8:
-    """The mean of the image enlarged about its centre by 1 to `zoom`, in five steps."""
+    """The mean of five copies of the image, enlarged about its centre by 1 to `zoom`."""
     height, width = image.shape[:2]
     mean = np.zeros(image.shape, np.float32)
     for factor in np.linspace(1, zoom, 5):
@@ -159,20 +159,20 @@ def zoom_blur(image: UInt8, zoom: float) -> UInt8:
 
 
 def flatten_patches(image: UInt8, count: int, replaced: float, rng: np.random.Generator) -> UInt8:
-    """Some of about `count` small patches of the image turned to their mean colour.
+    """The image with some of about `count` small patches turned to their mean colour.
 
     The patches are the Voronoi cells of random points: superpixels without the search for edges.
 
     Parameters
     ----------
     image
-        RGB.
+        (H, W, 3) uint8 RGB.
     count
-        Patches.
+        Number of patches.
     replaced
         Probability of each to be flattened.
     rng
-        Places the points and chooses.
+        Places the points and chooses the patches.
     """
     height, width = image.shape[:2]
     away = np.ones((height, width), np.uint8)

@@ -115,12 +115,12 @@ class AugmentConfig(BaseModel):
 
     @classmethod
     def ours(cls) -> "AugmentConfig":
-        """What made the built-in model: scale, turns, stain, and now and then optics."""
+        """The settings of the built-in model: scale, turns, stain, and at times optics."""
         return cls()
 
     @classmethod
     def none(cls) -> "AugmentConfig":
-        """Nothing but a random place."""
+        """No variation but the place of the crop."""
         return cls(**{name: 0.0 for name in cls.model_fields if name.endswith("_p")})
 
     @classmethod
@@ -162,7 +162,7 @@ def augment(
     config: AugmentConfig = _OURS,
     zoom: float = 1.0,
 ) -> Sample:
-    """A training crop: geometry, then stain, then optics.
+    """A training crop with geometry, then stain, then optics varied.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def _vary_geometry(
 
 
 def vary_stain(image: UInt8, rng: np.random.Generator, config: AugmentConfig = _OURS) -> UInt8:
-    """Stain density varied, with fixed stain vectors, the image's own, both or neither."""
+    """The image (H, W, 3) uint8 with stains varied: by fixed vectors, its own, both or neither."""
     if rng.random() < config.hed_p:
         ranges = np.array([config.hematoxylin, config.eosin, config.residual])
         gain = rng.uniform(ranges[:, 0], ranges[:, 1]).astype(np.float32)
@@ -212,7 +212,7 @@ def vary_stain(image: UInt8, rng: np.random.Generator, config: AugmentConfig = _
 
 
 def vary_optics(image: UInt8, rng: np.random.Generator, config: AugmentConfig = _OURS) -> UInt8:
-    """Resolution, blur, noise, colour and compression, each now and then."""
+    """The image (H, W, 3) uint8 with resolution, blur, noise, colour and compression varied."""
     c = config
 
     def around(spread: float) -> float:

@@ -1,7 +1,7 @@
 """Square crops of annotated images: place, scale, turn, mirror and elastic warp.
 
 Labels are never interpolated, and targets are made after all of this. What lies beyond the border
-of an image is its mirror image, whose nuclei are nuclei of their own.
+of an image is its mirror image, whose nuclei count as other nuclei.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Sample:
     instances
         (H, W) int32, 0 = background.
     types
-        (H, W) uint8, 0 = no class; all 0 when the image has none.
+        (H, W) uint8, 0 = no class; all 0 if the image has none.
     """
 
     image: UInt8
@@ -45,7 +45,7 @@ def random_crop(
     Parameters
     ----------
     sample
-        An image of any size. Where it is smaller than the crop, its mirror image fills up.
+        An image of any size. Where it is smaller than the crop, its mirror image fills the rest.
     size
         Side of the crop in pixels.
     rng
@@ -54,7 +54,7 @@ def random_crop(
         Magnification, drawn from it log-uniformly. Scales for which the image is too small are
         cut to what it has, unless even scale 1 needs its mirror image.
     zoom
-        Magnification that comes on top: pixel size of the image / pixel size wanted.
+        Further magnification: pixel size of the image / pixel size wanted.
     """
     drawn = zoom * float(np.exp(rng.uniform(*np.log(scale))))
     height, width = sample.instances.shape
@@ -93,10 +93,15 @@ def _mirrored(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:
 def look_up(
     sample: Sample, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> tuple[NDArray[np.int32], UInt8]:
-    """Instances and types at rows and columns that may lie beyond the border.
+    """(h, w) int32 instances and uint8 types at rows and columns, also beyond the border.
 
-    There, ids are changed, so that the mirror image of a nucleus is another nucleus: its HV
+    Beyond it, ids are changed, so that the mirror image of a nucleus is another nucleus: its HV
     target must not point to the centre of both.
+
+    Parameters
+    ----------
+    rows, columns
+        Integer arrays that broadcast to (h, w), pixels of `sample`.
     """
     height, width = sample.instances.shape
     place = _mirrored(rows, height), _mirrored(columns, width)
@@ -112,7 +117,7 @@ def look_up(
 
 
 def turn(sample: Sample, quarters: int, across: bool, down: bool) -> Sample:
-    """Rotated by quarter turns anticlockwise, then mirrored left-right and upside down."""
+    """The sample rotated by quarter turns anticlockwise, mirrored `across` x and `down` y."""
     step = np.s_[:: -1 if down else 1, :: -1 if across else 1]
 
     def turned(array: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -144,7 +149,7 @@ class Elastic:
     corner_px: float
 
     def field(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Where each pixel comes from: (2, H, W) x and y, pixel centres at whole numbers."""
+        """(2, H, W) float32, x and y of each pixel's source; pixel centres at whole numbers."""
         x, y = np.meshgrid(np.arange(width), np.arange(height))
         field = np.stack([x, y]).astype(np.float32)
         if self.shift_px > 0:
@@ -162,12 +167,12 @@ class Elastic:
 
 
 def warp(sample: Sample, field: NDArray[np.float32]) -> Sample:
-    """Pulled through a field of (x, y) sources; labels from the nearest pixel.
+    """The sample pulled through a field of (x, y) sources; labels from the nearest pixel.
 
     Parameters
     ----------
     sample
-        What is warped.
+        An image of any size.
     field
         (2, H, W) float32, x then y in pixels of `sample`, pixel centres at whole numbers.
     """

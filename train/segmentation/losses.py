@@ -70,12 +70,12 @@ _DEFAULT = LossConfig()
 
 
 def focal_tversky(probability: Tensor, target: Tensor) -> Tensor:
-    """Focal Tversky loss (Abraham & Khan, 2019) with alpha 0.7, beta 0.3, gamma 4/3: (B,).
+    """(B,) Focal Tversky loss (Abraham & Khan, 2019) with alpha 0.7, beta 0.3, gamma 4/3.
 
     Parameters
     ----------
     probability, target
-        (B, C, H, W); target is one-hot.
+        (B, C, H, W) float; target is one-hot.
     """
     hit, miss, false = _overlap(probability, target)
     tversky = (hit + 1e-6) / (hit + 0.7 * miss + 0.3 * false + 1e-6)
@@ -84,7 +84,13 @@ def focal_tversky(probability: Tensor, target: Tensor) -> Tensor:
 
 
 def dice(probability: Tensor, target: Tensor) -> Tensor:
-    """Soft Dice loss, mean over the channels, background included: (B,)."""
+    """(B,) soft Dice loss, mean over the channels, background included.
+
+    Parameters
+    ----------
+    probability, target
+        (B, C, H, W) float; target is one-hot.
+    """
     hit, miss, false = _overlap(probability, target)
     return (1 - (2 * hit + 1e-3) / (2 * hit + miss + false + 1e-3)).mean(1)
 
@@ -98,7 +104,7 @@ def _overlap(probability: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 
 def gradient_kernels(device: torch.device) -> Tensor:
-    """HoVer-Net's 5x5 derivative kernels, (2, 1, 5, 5): along x, then along y."""
+    """(2, 1, 5, 5) float32, HoVer-Net's derivative kernels along x, then along y."""
     steps = torch.arange(-2, 3, dtype=torch.float32, device=device)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     squared = x**2 + y**2
@@ -109,7 +115,7 @@ def gradient_kernels(device: torch.device) -> Tensor:
 def gradient_error(
     hv: Tensor, target: Tensor, foreground: Tensor, transposed: bool = False
 ) -> Tensor:
-    """Mean squared error of the gradients of the HV maps inside nuclei: (B,).
+    """(B,) mean squared error of the gradients of the HV maps inside nuclei.
 
     Channel 0 is differentiated along x and channel 1 along y; it is the gradient's jump between
     touching nuclei that separates them.
@@ -117,9 +123,9 @@ def gradient_error(
     Parameters
     ----------
     hv, target
-        (B, 2, H, W).
+        (B, 2, H, W) float.
     foreground
-        (B, H, W), 1 inside nuclei.
+        (B, H, W) float, 1 inside nuclei.
     transposed
         Channel 0 along y and channel 1 along x instead, as HoVer-Net does.
     """
@@ -151,7 +157,7 @@ def cellvit_loss(
     dict
         `np`, `hv`, `nt`, with a tissue head `tissue`, with a regression branch `regression`, with
         a token head `token`: scalars, their sum is the loss. Each is a sum over the images that
-        have the label, divided by all, so that few labels are not a louder voice.
+        have the label, divided by the number of all, so that few labels do not weigh more.
     """
     with torch.autocast(output["hv_map"].device.type, enabled=False):
         foreground = target["foreground"].float()
@@ -181,14 +187,14 @@ def cellvit_loss(
 
 
 def token_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Cross-entropy of what tokens say with the classes of nuclei in their patches: (B,).
+    """(B,) cross-entropy of the token head with the classes of nuclei in each patch.
 
-    A token answers for as many pixels as its patch has in nuclei, one without nuclei for none.
+    A token is weighted by the pixels of nuclei in its patch; one without nuclei counts nothing.
 
     Parameters
     ----------
     logits
-        (B, C, h, w) of the token head; its background is never right.
+        (B, C, h, w) of the token head; background is never the right class.
     target
         (B, C, H, W) one-hot, background first.
     weights
@@ -207,7 +213,7 @@ def _class_weights(config: LossConfig, classes: int, device: torch.device) -> Te
     if len(config.nt_classes) != classes:
         raise RegdataError(
             f"expected loss.nt_classes with {classes} weights, one for each of the network's "
-            f"classes, background first, came {len(config.nt_classes)}"
+            f"classes, background first, got {len(config.nt_classes)}"
         )
     return torch.tensor(config.nt_classes, device=device)
 

@@ -21,22 +21,22 @@ from regdata.train.segmentation.targets import hv_map
 
 @dataclass(frozen=True)
 class CropSampler:
-    """Draws augmented crops, each source with its share.
+    """A source of batches of augmented crops, each source of images with its share.
 
     Attributes
     ----------
     samples
-        Per source, its training images.
+        Training images of each source.
     sources
-        The matching descriptions.
+        Descriptions of the sources.
     chance
-        (N,) probability of each image of all sources, one behind the other.
+        (N,) float64, probability of each image, the sources one after the other.
     size
         Side of a crop in pixels.
     augmentation
         How crops are varied.
     network
-        What the crops are for: pixel size and normalisation.
+        Config of the network: pixel size and normalisation of the crops.
     """
 
     samples: tuple[Sequence[AnnotatedNuclei], ...]
@@ -47,7 +47,7 @@ class CropSampler:
     network: CellViTConfig
 
     def batch(self, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`count` crops with their targets.
+        """A batch of `count` crops with their targets.
 
         Returns
         -------
@@ -90,7 +90,7 @@ def _sample(image: AnnotatedNuclei) -> Sample:
 
 
 def _normalised(image: NDArray[np.uint8], network: CellViTConfig) -> Tensor:
-    """(3, H, W) float32 as the network wants it, of (H, W, 3) uint8."""
+    """(3, H, W) float32, normalised for the network, of (H, W, 3) uint8."""
     mean, std = (torch.tensor(three).view(3, 1, 1) * 255 for three in (network.mean, network.std))
     return (torch.from_numpy(image).permute(2, 0, 1).float() - mean) / std
 
@@ -98,14 +98,14 @@ def _normalised(image: NDArray[np.uint8], network: CellViTConfig) -> Tensor:
 def image_chances(
     samples: Sequence[Images], sources: Sequence[SourceConfig], classes: int, gamma: float = 0.0
 ) -> NDArray[np.float64]:
-    """Probability of each training image of all sources, one behind the other.
+    """(N,) float64, probability of each training image, the sources one after the other.
 
     Parameters
     ----------
     samples, sources
         Training images and their descriptions.
     classes
-        Of nuclei, background not counted.
+        Number of classes of nuclei, background not counted.
     gamma
         CellViT's gamma_s: 0 draws all images of a source alike, without looking at them; above,
         every image is read once to count its nuclei.
@@ -125,7 +125,7 @@ def open_crops(
     augmentation: AugmentConfig,
     gamma: float = 0.0,
 ) -> tuple[CropSampler, tuple[Images, ...]]:
-    """Training crops, and per source the held-out images."""
+    """A sampler of training crops, and the held-out images of each source."""
     train, held_out = zip(
         *(split_held_out(load_images(source), source.held_out) for source in sources), strict=True
     )
@@ -146,13 +146,13 @@ def prefetch(
     Parameters
     ----------
     sampler
-        Makes them.
+        Makes the batches.
     batch
-        Crops of each.
+        Number of crops of each.
     seed, rank
-        Of the run, and of this process among several, which draw other crops.
+        Seed of the run, and rank of this process; processes draw different crops.
     steps
-        Their numbers; a resumed run gives the rest.
+        Numbers of the steps; of a resumed run the remaining ones.
     workers
         Threads; two batches per thread are kept ready.
     """

@@ -26,7 +26,7 @@ class NetworkChoice(_Frozen):
     variant
         "default", or the name of a published network ("CellViT-256", "CellViT-SAM-H", ...).
     classes
-        Of nuclei, background first; the variant's own by default.
+        Classes of nuclei, background first; the variant's own by default.
     tissues
         Number of tissue classes; 0 = no such head.
     encoder
@@ -64,7 +64,7 @@ class NetworkChoice(_Frozen):
 
 
 class Schedule(_Frozen):
-    """How the learning rate goes.
+    """The course of the learning rate.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class Recipe(_Frozen):
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
 
     def identity(self) -> str:
-        """All that decides the run, as JSON; files go by their names alone, since folders move."""
+        """All that determines the run, as JSON; files by name only, since folders move."""
         sources = tuple(s.model_copy(update={"path": Path(s.path.name)}) for s in self.sources)
         files = {
             name: file and Path(file.name)
@@ -145,7 +145,7 @@ class Recipe(_Frozen):
 
 
 def read_recipe(path: StrPath, data: StrPath | None = None) -> Recipe:
-    """Read a recipe.
+    """The recipe of a TOML file.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def read_recipe(path: StrPath, data: StrPath | None = None) -> Recipe:
     Raises
     ------
     RegdataError
-        The file is missing, is no TOML, or says something that is not understood.
+        The file is missing, is no TOML, or has an unknown or invalid entry.
     """
     path = Path(path)
     data = None if data is None else Path(data)
@@ -175,8 +175,8 @@ def read_recipe(path: StrPath, data: StrPath | None = None) -> Recipe:
     base = folder if data is None else data
     sources = tuple(s.model_copy(update={"path": base / s.path}) for s in recipe.sources)
     files = {name: getattr(recipe.network, name) for name in ("encoder", "start")}
-    found = {name: folder / file for name, file in files.items() if file is not None}
-    network = recipe.network.model_copy(update=found)
+    resolved = {name: folder / file for name, file in files.items() if file is not None}
+    network = recipe.network.model_copy(update=resolved)
     return recipe.model_copy(update={"sources": sources, "network": network})
 
 

@@ -1,4 +1,4 @@
-"""How often each image is drawn: CellViT's sampler for rare tissues and rare classes of nuclei."""
+"""Weights of images: CellViT's sampler for rare tissues and rare classes of nuclei."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,19 +15,19 @@ PANNUKE_FREQUENCIES = (4191, 4132, 6140, 232, 1528)
 def count_nuclei(
     maps: Iterable[tuple[NDArray[np.int32], NDArray[np.uint8] | None]], classes: int
 ) -> NDArray[np.int64]:
-    """Nuclei per image and class, a nucleus's class being that of most of its typed pixels.
+    """Number of nuclei per image and class; a nucleus has the class of most of its typed pixels.
 
     Parameters
     ----------
     maps
-        Per image (H, W) instances and types, None where it has no classes.
+        Per image (H, W) int32 instances and uint8 types, None where it has no classes.
     classes
         Number of classes, background not counted.
 
     Returns
     -------
     array
-        (N, classes); column c counts type c + 1; rows of images without classes are -1.
+        (N, classes) int64; column c counts type c + 1; rows of images without classes are -1.
     """
     rows = [np.full(classes, -1) if t is None else _count(i, t, classes) for i, t in maps]
     return np.array(rows, np.int64).reshape(-1, classes)
@@ -46,12 +46,14 @@ def _count(
 
 
 def tissue_weights(tissues: NDArray[np.int64], gamma: float = 0.85) -> Weights:
-    """N / (gamma n + (1 - gamma) N) per image, n being the images of its tissue.
+    """(N,) weight of each image by the frequency of its tissue.
+
+    It is N / (gamma n + (1 - gamma) N), n being the number of images of the tissue.
 
     Parameters
     ----------
     tissues
-        (N,) numbers, -1 = not known: such images weigh as much as the others on average.
+        (N,) int64 numbers, -1 = not known: such images get the mean weight of the others.
     gamma
         0 draws all images alike, 1 all tissues.
     """
@@ -68,7 +70,9 @@ def tissue_weights(tissues: NDArray[np.int64], gamma: float = 0.85) -> Weights:
 def cell_weights(
     counts: NDArray[np.int64], gamma: float = 0.85, frequencies: Sequence[int] | None = None
 ) -> Weights:
-    """(1 - gamma) any + gamma sum_c has_c K / (gamma f_c + (1 - gamma) K) per image.
+    """(N,) weight of each image by the frequencies of the classes of its nuclei.
+
+    It is (1 - gamma) any + gamma sum_c has_c K / (gamma f_c + (1 - gamma) K).
 
     An image without typed nuclei gets the smallest weight of the others, one without classes
     their mean.
@@ -76,7 +80,7 @@ def cell_weights(
     Parameters
     ----------
     counts
-        (N, C) nuclei per class; rows of -1 have no classes.
+        (N, C) int64, nuclei per class; rows of -1 have no classes.
     gamma
         0 draws all images with nuclei alike.
     frequencies
@@ -84,21 +88,23 @@ def cell_weights(
     """
     typed = counts.min(1, initial=0) >= 0
     has = (counts > 0) & typed[:, None]
-    found = np.array(has.sum(0) if frequencies is None else frequencies, np.float64)
+    per_class = np.array(has.sum(0) if frequencies is None else frequencies, np.float64)
     filled = has.any(1)
     if not filled.any():
         return np.ones(len(counts))
-    total = found.sum()
-    rarity = total / (gamma * found + (1 - gamma) * total) if gamma < 1 else _inverse(found)
+    total = per_class.sum()
+    rarity = total / (gamma * per_class + (1 - gamma) * total) if gamma < 1 else _inverse(per_class)
     weights: Weights = (1 - gamma) * filled + gamma * (has @ rarity)
     weights[typed & ~filled] = weights[filled].min()
     weights[~typed] = weights[filled].mean()
     return weights
 
 
-def _inverse(found: Weights) -> Weights:
+def _inverse(per_class: Weights) -> Weights:
     """K / f, 0 for a class that no image has."""
-    inverse: Weights = np.divide(found.sum(), found, out=np.zeros_like(found), where=found > 0)
+    inverse: Weights = np.divide(
+        per_class.sum(), per_class, out=np.zeros_like(per_class), where=per_class > 0
+    )
     return inverse
 
 
@@ -108,7 +114,13 @@ def cell_tissue_weights(
     gamma: float = 0.85,
     frequencies: Sequence[int] | None = None,
 ) -> Weights:
-    """CellViT's `cell+tissue` sampler: both weights, each divided by its maximum, added."""
+    """(N,) weights of CellViT's `cell+tissue` sampler: both, each divided by its maximum, added.
+
+    Parameters
+    ----------
+    counts, tissues
+        (N, C) int64 and (N,) int64, as of `cell_weights` and `tissue_weights`.
+    """
     of_cells, of_tissues = cell_weights(counts, gamma, frequencies), tissue_weights(tissues, gamma)
     if not len(of_cells):
         return of_cells
@@ -117,12 +129,12 @@ def cell_tissue_weights(
 
 
 def share_out(weights: Sequence[Weights], shares: Sequence[float]) -> Weights:
-    """Probability of each image of all sources, one behind the other.
+    """(N,) float64, probability of each image, the sources one after the other.
 
     Parameters
     ----------
     weights
-        Per source, a weight per image; only their ratios within the source matter.
+        Per source (n,) float64, a weight per image; only their ratios within the source matter.
     shares
         Per source; its images are drawn with probability share / sum of shares.
 

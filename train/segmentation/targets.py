@@ -15,7 +15,7 @@ def hv_map(instances: NDArray[np.int32]) -> NDArray[np.float32]:
     Parameters
     ----------
     instances
-        (H, W) int32, 0 = background, ids need not be contiguous.
+        (H, W) int32, 0 = background; ids may have gaps.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from regdata.train.segmentation.recipe import Optimiser, Recipe, Schedule
 
 
 def learning_rate(step: int, base: float, schedule: Schedule) -> float:
-    """Learning rate of a step, counted from 0.
+    """Learning rate at a step, counted from 0.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Trainer:
     step: int = 0
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint to go on from; complete or not at all."""
+        """Write a checkpoint, complete or not at all."""
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -76,7 +76,7 @@ class Trainer:
             torch.save(state, part)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
+        """Resume from a checkpoint.
 
         Raises
         ------
@@ -129,7 +129,7 @@ def _start_from(network: CellViT, path: Path) -> None:
 
 
 def _adamw(network: CellViT, settings: Optimiser) -> torch.optim.Optimizer:
-    """Without decay of vectors: norms and biases."""
+    """AdamW without weight decay of vectors, which are norms and biases."""
     decay = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
     groups = [
@@ -152,7 +152,13 @@ def _shared(network: CellViT) -> nn.Module:
 
 
 def train_step(trainer: Trainer, batch: dict[str, Tensor]) -> dict[str, float]:
-    """One step of the optimiser and of the average; returns the terms of the loss."""
+    """Terms of the loss of one step, after which weights and average are updated.
+
+    Parameters
+    ----------
+    batch
+        As of `CropSampler.batch`.
+    """
     recipe, schedule = trainer.recipe, trainer.recipe.schedule
     for group in trainer.optimiser.param_groups:
         group["lr"] = learning_rate(trainer.step, recipe.optimiser.lr, schedule)
@@ -181,7 +187,7 @@ def train_step(trainer: Trainer, batch: dict[str, Tensor]) -> dict[str, float]:
 
 @torch.no_grad()
 def _average(trainer: Trainer) -> None:
-    """Move the average; it warms up with the run, so that it forgets the random start."""
+    """Update the average; its rate warms up, so that the random start is forgotten."""
     keep = min(trainer.recipe.optimiser.ema, (1 + trainer.step) / (10 + trainer.step))
     live = trainer.network.state_dict()
     for name, value in trainer.average.state_dict().items():

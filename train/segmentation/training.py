@@ -28,7 +28,7 @@ _EVERY = 20  # steps whose mean loss is one row of the metrics
 
 
 def export(network: CellViT, path: Path) -> None:
-    """Write fp16 weights with their config as safetensors.
+    """Write the weights in half precision, with their config, as safetensors.
 
     Vectors stay float32: they cost nothing, and variances of batch norm go beyond what half
     precision holds.
@@ -48,7 +48,7 @@ def train_segmentation(
     check: Check | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Train by a recipe, going on from what `folder` holds, until its last step.
+    """Path of the trained weights; a run in `folder` is resumed, and goes to its last step.
 
     Started by `torchrun`, every process draws crops of its own and gradients are shared; the
     first process writes.
@@ -56,7 +56,7 @@ def train_segmentation(
     Parameters
     ----------
     recipe
-        What to do.
+        The recipe of the run.
     folder
         Takes `checkpoint.pt`, `metrics.csv`, `recipe.json` and, in the end and at every
         checkpoint, `model.safetensors`.
@@ -101,7 +101,7 @@ def train_segmentation(
 
 
 def forget(folder: StrPath) -> None:
-    """Remove what a run left in its folder, so that the next one starts anew."""
+    """Remove the files of a run from its folder, so that the next one starts anew."""
     for name in ("checkpoint.pt", "metrics.csv", "recipe.json", "model.safetensors"):
         (Path(folder) / name).unlink(missing_ok=True)
 
@@ -113,7 +113,7 @@ def _now_and_then(
     check: Check | None,
     watched: Sequence[AnnotatedNuclei],
 ) -> None:
-    """Scores and checkpoints, when their step has come."""
+    """Write scores and checkpoints at the steps that are due."""
     recipe, last = trainer.recipe, trainer.step == trainer.recipe.schedule.steps
     if check is not None and watched and (last or trainer.step % recipe.check_every == 0):
         metrics.scores(trainer.step, check(trainer.average, watched))
@@ -140,7 +140,7 @@ class Metrics:
         self.flush()
 
     def add(self, step: int, terms: Mapping[str, float]) -> None:
-        """Take the terms of one step's loss; their means become rows now and then."""
+        """Add the terms of one step's loss; their means are written every few steps."""
         self._recent.append(terms)
         if step % _EVERY:
             return
@@ -153,7 +153,7 @@ class Metrics:
         self.flush()
 
     def scores(self, step: int, scores: Mapping[str, float]) -> None:
-        """Take the scores on the held-out images."""
+        """Add the scores on the held-out images."""
         self._rows += [(str(step), f"held out/{k}", f"{v:.5f}") for k, v in scores.items()]
         _log.info("%d %s", step, " ".join(f"{k} {v:.3f}" for k, v in scores.items()))
         self._since = time.perf_counter()

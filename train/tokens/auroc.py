@@ -10,13 +10,13 @@ from scipy.stats import rankdata
 def auroc(scores: NDArray[np.floating[Any]], positive: NDArray[np.bool_]) -> float:
     """Probability that a random positive scores above a random negative; ties count half.
 
-    Exact: equal areas are equal to the last bit, as the choice among epochs needs. Trapezia added
-    up, as in scikit-learn, gave more than one value for 95 of 167 areas.
+    Exact: equal areas are equal to the last bit, which the choice among epochs needs. Sums of
+    trapezia, as in scikit-learn, gave more than one value for 95 of 167 areas.
 
     Parameters
     ----------
     scores, positive
-        (N,) each.
+        (N,) float and (N,) bool.
 
     Returns
     -------
@@ -39,6 +39,12 @@ def auroc(scores: NDArray[np.floating[Any]], positive: NDArray[np.bool_]) -> flo
 def auroc_per_class(
     probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]
 ) -> NDArray[np.float64]:
-    """(K,) one class against the rest; NaN for a class that `labels` lacks or only has."""
+    """(K,) float64, AUROC of each class against the rest; NaN where one of both is missing.
+
+    Parameters
+    ----------
+    probabilities, labels
+        (N, K) float and (N,) int, class of each cell.
+    """
     classes = range(probabilities.shape[1])
     return np.array([auroc(probabilities[:, c], labels == c) for c in classes])

@@ -23,7 +23,7 @@ def train_classifier(
     settings: FitSettings | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> FitReport:
-    """Train a token classifier on files of `regdata build` and save it.
+    """Report of a token classifier that is trained on files of `regdata build` and saved.
 
     Cells of one patient, or of one slide where no patient is named, stay on one side of the
     split into training and validation.
@@ -66,16 +66,16 @@ def train_classifier(
 
 @dataclass(frozen=True)
 class TrainingCells:
-    """Cells with their labels, and which of them validate.
+    """Cells with their labels, split into training and validation.
 
     Attributes
     ----------
     tokens
-        (N, D).
+        (N, D) float16 or float32.
     labels
-        (N,) index into `classes`; anything for cells in neither part of the split.
+        (N,) int64, index into `classes`; anything for cells in neither part of the split.
     weights
-        (N,) how much each counts; None for all the same.
+        (N,) float32, weight of each cell in the loss; None for all the same.
     """
 
     tokens: NDArray[np.floating[Any]]
@@ -92,14 +92,14 @@ def fit_classifier(
     files: Sequence[str],
     progress: Callable[[Epoch], None] | None = None,
 ) -> tuple[Classifier, FitReport]:
-    """Fit a classifier to cells in memory.
+    """A classifier fit to cells in memory, and the report of its training.
 
     Parameters
     ----------
     network
         Name and sha256 of the network the tokens are of.
     files
-        Where the cells came from, for its description.
+        Names of the files of the cells, for its description.
     """
     head, report = fit(
         cells.tokens, cells.labels, cells.classes, cells.split, settings, progress, cells.weights
@@ -123,9 +123,9 @@ def fit_classifier(
 
 
 def group_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
-    """(N,) what must not be on both sides of a split: the patient if named, else the slide.
+    """(N,) str, group of each cell that a split keeps together: the patient, else the slide.
 
-    A slide is known by the content of its file, since many are called `he.tif`.
+    A slide is identified by the content of its file, since many are called `he.tif`.
     """
     slide = dataset.obs["slide"].astype(str).to_numpy(np.str_)
     patient = dataset.obs["patient"].astype(str).to_numpy(np.str_)
@@ -134,7 +134,7 @@ def group_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
 
 
 def _weights_of(dataset: CellDataset) -> NDArray[np.float32]:
-    """(N,) how likely each cell's label is; NaN where it has none.
+    """(N,) float32, probability of each cell's label; NaN where it has none.
 
     Raises
     ------

@@ -56,7 +56,7 @@ def fit(
     progress: Callable[[Epoch], None] | None = None,
     weights: NDArray[np.floating[Any]] | None = None,
 ) -> tuple[TokenClassifier, FitReport]:
-    """Train until the validation score stops rising, and keep the best network.
+    """The best network of a training that ends when the validation score stops rising.
 
     Best is the highest macro AUROC and, among equals, the lowest validation loss: easy or few
     validation cells reach 1.0 in the first epoch. Same input, settings and number of threads
@@ -73,7 +73,7 @@ def fit(
     progress
         Called after each epoch.
     weights
-        (N,) above 0, how much each cell counts in the loss; all the same by default.
+        (N,) float above 0, weight of each cell in the loss; all the same by default.
 
     Raises
     ------
@@ -111,9 +111,9 @@ def fit(
 
 
 class WeightedLoss(nn.Module):
-    """Mean cross-entropy of cells that count unequally, by their class and by themselves.
+    """Mean cross-entropy of cells, weighted by class and by cell.
 
-    Of cells that count equally it is `torch.nn.CrossEntropyLoss`.
+    With equal weights of cells it is `torch.nn.CrossEntropyLoss`.
     """
 
     def __init__(self, balance: Tensor | None, classes: int) -> None:
@@ -128,9 +128,12 @@ class WeightedLoss(nn.Module):
 
 
 def class_weights(counts: NDArray[np.number[Any]]) -> Tensor:
-    """(K,) float32, inverse to the number of cells, mean 1 over the cells; 0 without cells.
+    """(K,) float32, weight of each class: inverse to its cells, mean 1 over them; 0 without any.
 
-    Counts may be sums of the weights of cells.
+    Parameters
+    ----------
+    counts
+        (K,) number of cells of each class, or sum of their weights.
 
     Examples
     --------
@@ -155,7 +158,7 @@ class _Run:
 def _train(
     run: _Run, settings: FitSettings, progress: Callable[[Epoch], None] | None
 ) -> tuple[list[Epoch], Epoch, NDArray[np.float64]]:
-    """Run the epochs and leave the best weights in the network."""
+    """All epochs, the best one, and its AUROC per class; the network keeps the best weights."""
     optimiser = torch.optim.AdamW(
         run.network.parameters(), settings.lr, settings.betas, weight_decay=settings.weight_decay
     )
@@ -178,7 +181,7 @@ def _train(
 
 
 def _one_pass(run: _Run, optimiser: torch.optim.Optimizer, batch: int) -> float:
-    """Train on every cell once, in random order; gives the mean loss per batch."""
+    """Mean loss per batch of one training pass over all cells, in random order."""
     run.network.train()
     losses = []
     for index in torch.split(run.train[torch.randperm(len(run.train))], batch):

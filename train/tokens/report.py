@@ -1,4 +1,4 @@
-"""How a training of a token classifier went."""
+"""The course of a training of a token classifier."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,13 +24,13 @@ class FitReport:
     Attributes
     ----------
     mean, std
-        (D,) float32, subtracted from a token and divided by; the classifier needs them.
+        (D,) float32, by which tokens are standardised; the classifier needs them.
     best
         The epoch whose network was kept.
     auroc_per_class
         Of the kept network on the validation cells; None for a class they lack.
     split
-        What was kept together when the cells were split.
+        The unit that the split kept together.
     """
 
     mean: NDArray[np.float32]

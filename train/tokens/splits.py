@@ -20,8 +20,10 @@ class Split:
 
     Attributes
     ----------
+    train, val
+        (N,) bool.
     how
-        What was kept together.
+        The unit that was kept together.
     warning
         What limits the validation score; None when slides were kept together.
     """
@@ -39,7 +41,7 @@ def split_groups(
     share: float = 0.2,
     seed: int = 0,
 ) -> Split:
-    """Put about `share` of the cells aside for validation, every class in both parts.
+    """A split with about `share` of the cells for validation, every class in both parts.
 
     Whole slides are put aside when there are two or more and every class can be had in both
     parts that way; else blocks of tiles; else single cells. The last two come with a warning.
@@ -62,7 +64,7 @@ def split_groups(
     """
     used = labels >= 0
     if not used.any():
-        raise RegdataError("expected labelled cells to train on, found none")
+        raise RegdataError("expected labelled cells to train on, got none")
     ids, classes = np.unique(labels[used], return_inverse=True)
     rare = ids[np.bincount(classes) < 2]
     if len(rare):

@@ -19,7 +19,7 @@ Tokens = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class TokenBatches:
-    """Standardised on the fly, so that a million tokens stay float16 in memory.
+    """Tokens standardised on the fly, so that a million of them stay float16 in memory.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class TokenBatches:
     mean, std
         (D,) float32.
     weights
-        (N,) float32, how much each cell counts.
+        (N,) float32, weight of each cell in the loss.
     """
 
     tokens: Tensor
@@ -40,7 +40,7 @@ class TokenBatches:
     weights: Tensor
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised tokens (B, D) float32 and labels (B,)."""
+        """(B, D) float32 standardised tokens and (B,) int64 labels of the cells `index` (B,)."""
         return (self.tokens[index].float() - self.mean) / self.std, self.labels[index]
 
 
@@ -50,7 +50,17 @@ def token_batches(
     train: NDArray[np.bool_],
     weights: NDArray[np.floating[Any]] | None = None,
 ) -> TokenBatches:
-    """Standardise by the mean and deviation of the training tokens; without weights all are 1."""
+    """Tokens standardised by the mean and deviation of the training tokens.
+
+    Parameters
+    ----------
+    tokens, labels
+        (N, D) float16 or float32 and (N,) int.
+    train
+        (N,) bool, training cells.
+    weights
+        (N,) float; all 1 by default.
+    """
     counts = np.ones(len(labels)) if weights is None else weights
     mean, std = standardisation(tokens, np.flatnonzero(train))
     return TokenBatches(
@@ -65,7 +75,13 @@ def token_batches(
 def standardisation(
     tokens: Tokens, index: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(D,) mean and standard deviation of the indexed tokens; 1 for a constant entry."""
+    """(D,) float32 mean and standard deviation of the indexed tokens; 1 for a constant entry.
+
+    Parameters
+    ----------
+    tokens, index
+        (N, D) float and (n,) int64.
+    """
     shift = tokens[index[0]].astype(np.float64)  # keeps the squares small beside the spread
     total, squares = np.zeros(tokens.shape[1]), np.zeros(tokens.shape[1])
     for start in range(0, len(index), _CHUNK):
@@ -81,7 +97,13 @@ def standardisation(
 def check_cells(
     tokens: Tokens, labels: NDArray[np.integer[Any]], classes: Sequence[str], split: Split
 ) -> None:
-    """Refuse arrays that do not belong together or cannot be learnt from."""
+    """Raise an error for arrays that do not fit each other or cannot be learnt from.
+
+    Parameters
+    ----------
+    tokens, labels
+        (N, D) float and (N,) int, index into `classes`.
+    """
     if tokens.ndim != 2 or not len(tokens) == len(labels) == len(split.train) == len(split.val):
         raise RegdataError(
             f"expected one label per token, got tokens of shape {tokens.shape}, {len(labels)} "
@@ -93,12 +115,12 @@ def check_cells(
     for start in range(0, len(used), _CHUNK):
         if not np.isfinite(tokens[used[start : start + _CHUNK]]).all():
             raise RegdataError(
-                "expected finite tokens, found NaN or infinity among them; build the dataset again"
+                "expected finite tokens, got NaN or infinity among them; build the dataset again"
             )
 
 
 def check_weights(weights: NDArray[np.floating[Any]] | None, split: Split) -> None:
-    """Refuse weights that do not belong to the cells, or would let one count less than nothing."""
+    """Raise an error for weights (N,) that do not fit the N cells or are not above 0."""
     if weights is None:
         return
     if weights.shape != split.train.shape:
@@ -107,12 +129,12 @@ def check_weights(weights: NDArray[np.floating[Any]] | None, split: Split) -> No
         )
     used = weights[split.train | split.val]
     if not ((used > 0) & np.isfinite(used)).all():
-        raise RegdataError("expected weights above 0 of all cells, found others or NaN among them")
+        raise RegdataError("expected weights above 0 of all cells, got others or NaN among them")
 
 
 def _check_part(labels: NDArray[np.integer[Any]], classes: Sequence[str], purpose: str) -> None:
     if len(labels) == 0:
-        raise RegdataError(f"expected labelled cells to {purpose} on, found none")
+        raise RegdataError(f"expected labelled cells to {purpose} on, got none")
     if labels.min() < 0 or labels.max() >= len(classes):
         raise RegdataError(
             f"expected labels from 0 to {len(classes) - 1} ({', '.join(classes)}), got "
@@ -121,6 +143,6 @@ def _check_part(labels: NDArray[np.integer[Any]], classes: Sequence[str], purpos
     present = np.unique(labels)
     if len(present) < 2:
         raise RegdataError(
-            f"expected cells of two classes or more to {purpose} on, found only "
+            f"expected cells of two classes or more to {purpose} on, got only "
             f"{classes[present[0]]}; check the threshold of the marker or add slides"
         )

@@ -4,7 +4,7 @@ import pytest
 from regdata.annotated.outlined import AnnotatedNuclei
 from regdata.cells.positions import centroids
 from regdata.eval.metrics.classes import ClassMap
-from regdata.eval.metrics.image_score import FoundNuclei, score_image
+from regdata.eval.metrics.image_score import DetectedNuclei, score_image
 
 CLASSES = ClassMap(("a", "b"), np.array([0, 1]), np.array([0, 1]))
 
@@ -23,8 +23,8 @@ def annotated(instances: np.ndarray, kinds: list[int] | None = None) -> Annotate
     return AnnotatedNuclei("x", rgb, instances, types)
 
 
-def found(instances: np.ndarray, kinds: list[int]) -> FoundNuclei:
-    return FoundNuclei(instances, centroids(instances), np.array(kinds, np.int64))
+def found(instances: np.ndarray, kinds: list[int]) -> DetectedNuclei:
+    return DetectedNuclei(instances, centroids(instances), np.array(kinds, np.int64))
 
 
 def test_one_image_by_hand() -> None:
@@ -67,10 +67,10 @@ def test_a_found_nucleus_that_lost_its_pixels_moves_no_class() -> None:
     truth = squares((0, 0), (10, 0))
     first, second = centroids(truth)
     xy = np.array([first, (30.0, 15.0), second])
-    guess = FoundNuclei(np.where(truth == 2, 3, truth), xy, np.array([0, 0, 1]))
+    guess = DetectedNuclei(np.where(truth == 2, 3, truth), xy, np.array([0, 0, 1]))
     score = score_image(annotated(truth, [1, 2]), guess, 4.0, CLASSES)
     assert [q.pq for q in score.classes] == [1.0, 1.0]
-    assert score.found == 3
+    assert score.predicted == 3
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ maps = arrays(np.int64, (4, 5), elements=st.integers(0, 4))
 def test_areas_and_shared_areas_of_a_hand_made_pair() -> None:
     pairs = overlaps(TRUTH, FOUND)
     assert pairs.true_ids.tolist() == [1, 2]
-    assert pairs.found_ids.tolist() == [5, 7, 9]
+    assert pairs.predicted_ids.tolist() == [5, 7, 9]
     assert pairs.true_area.tolist() == [4, 4]
-    assert pairs.found_area.tolist() == [3, 1, 4]
+    assert pairs.predicted_area.tolist() == [3, 1, 4]
     assert list(zip(pairs.rows, pairs.columns, pairs.shared, strict=True)) == [
         (0, 0, 3), (0, 2, 1), (1, 1, 1), (1, 2, 2)
     ]  # fmt: skip
@@ -71,7 +71,7 @@ def test_against_twins_by_masks(truth: np.ndarray, found: np.ndarray) -> None:
 def test_tables_of_either_kind_agree(truth: np.ndarray, found: np.ndarray) -> None:
     """Ids far apart take the way for ids that no table could hold."""
     plain, far = overlaps(truth, found), overlaps(truth * 1_000_000_007, found * 1_000_000)
-    for name in ("true_area", "found_area", "rows", "columns", "shared"):
+    for name in ("true_area", "predicted_area", "rows", "columns", "shared"):
         assert np.array_equal(getattr(plain, name), getattr(far, name))
     assert far.true_ids.tolist() == (plain.true_ids * 1_000_000_007).tolist()
 

@@ -38,7 +38,7 @@ def test_pooled_counts_are_those_of_one_large_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ("true_class", "found_class", "expected"),
+    ("true_class", "predicted_class", "expected"),
     [
         ([0, 0, 1], [0, 0, 1], [(2, 0, 0), (0, 1, 1)]),
         ([0, 1, 1], [0, 0, 1], [(1, 1, 0), (0, 1, 2)]),
@@ -47,10 +47,10 @@ def test_pooled_counts_are_those_of_one_large_image() -> None:
     ],
 )
 def test_per_class_quality(
-    true_class: list[int], found_class: list[int], expected: list[tuple[int, int, int]]
+    true_class: list[int], predicted_class: list[int], expected: list[tuple[int, int, int]]
 ) -> None:
     pairs = overlaps(TRUTH, FOUND)
-    found = class_panoptic_quality(pairs, np.array(true_class), np.array(found_class), 2)
+    found = class_panoptic_quality(pairs, np.array(true_class), np.array(predicted_class), 2)
     counts = [(q.true_positive, q.false_positive, q.false_negative) for q in found]
     assert counts == expected
 
@@ -69,8 +69,10 @@ def test_pooled_classes_of_conic(case: str) -> None:
     for truth, true_type, found, found_type in zip(*stacks, strict=True):
         pairs = overlaps(truth, found)
         true_class = [np.bincount(true_type[truth == i]).argmax() - 1 for i in pairs.true_ids]
-        found_class = [np.bincount(found_type[found == i]).argmax() - 1 for i in pairs.found_ids]
-        kinds = (np.array(true_class, np.int64), np.array(found_class, np.int64))
+        predicted_class = [
+            np.bincount(found_type[found == i]).argmax() - 1 for i in pairs.predicted_ids
+        ]
+        kinds = (np.array(true_class, np.int64), np.array(predicted_class, np.int64))
         new = class_panoptic_quality(pairs, *kinds, classes)
         pooled = [a + b for a, b in zip(pooled, new, strict=True)]
     for number, quality in enumerate(pooled, 1):

@@ -10,13 +10,13 @@ from regdata.eval.metrics.segmentation_scores import SegmentationScores, summari
 
 NONE = PanopticQuality()
 FIRST = ImageScore(
-    name="first", annotated=4, found=3, paired=3, dice=0.8, aji=0.5, aji_plus=0.6,
+    name="first", annotated=4, predicted=3, paired=3, dice=0.8, aji=0.5, aji_plus=0.6,
     quality=PanopticQuality(2, 1, 2, 1.6),
     classes=(PanopticQuality(2, 1, 1, 1.5), PanopticQuality(0, 0, 1, 0.0), NONE),
     confusion=np.array([[2, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
 )  # fmt: skip
 SECOND = ImageScore(
-    name="second", annotated=1, found=2, paired=1, dice=0.6, aji=0.3, aji_plus=0.4,
+    name="second", annotated=1, predicted=2, paired=1, dice=0.6, aji=0.3, aji_plus=0.4,
     quality=PanopticQuality(1, 1, 0, 0.9),
     classes=(PanopticQuality(0, 1, 0, 0.0), PanopticQuality(1, 0, 0, 0.9), NONE),
     confusion=np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]),
@@ -41,7 +41,7 @@ def test_class_scores_by_hand() -> None:
     classes = scores().classes
     assert classes is not None
     a, b, absent = classes.classes
-    assert (a.annotated, a.found, b.annotated, b.found) == (3, 4, 2, 1)
+    assert (a.annotated, a.predicted, b.annotated, b.predicted) == (3, 4, 2, 1)
     # a is annotated in the first image only; pooled, the false positive of the second counts
     assert a.pq.value == pytest.approx(2 * 1.5 / 6)
     assert a.pq_pooled.value == pytest.approx(2 * 1.5 / 7)
@@ -62,7 +62,7 @@ def test_empty_images_are_left_out() -> None:
     empty = ImageScore(
         name="empty",
         annotated=0,
-        found=0,
+        predicted=0,
         paired=0,
         dice=None,
         aji=None,
@@ -78,7 +78,7 @@ def test_images_without_classes_count_for_the_binary_scores_only() -> None:
     plain = ImageScore(
         name="plain",
         annotated=1,
-        found=0,
+        predicted=0,
         paired=0,
         dice=0.0,
         aji=0.0,

@@ -22,7 +22,7 @@ def image(dice: float, name: str = "a") -> ImageScore:
     return ImageScore(
         name=name,
         annotated=2,
-        found=1,
+        predicted=1,
         paired=1,
         dice=dice,
         aji=0.5,
@@ -61,7 +61,7 @@ def test_without_classes_there_is_no_column_for_them() -> None:
     bare = ImageScore(
         name="a",
         annotated=2,
-        found=1,
+        predicted=1,
         paired=1,
         dice=0.5,
         aji=0.5,

@@ -264,14 +264,14 @@ def spoil(tokens, labels, split, how):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("no cells", "labelled cells to train on, found none"),
-        ("no validation", "labelled cells to validate on, found none"),
-        ("one class", "to train on, found only class1"),
-        ("one class to validate", "to validate on, found only class0"),
+        ("no cells", "labelled cells to train on, got none"),
+        ("no validation", "labelled cells to validate on, got none"),
+        ("one class", "to train on, got only class1"),
+        ("one class to validate", "to validate on, got only class0"),
         ("short labels", "one label per token"),
         ("flat", "one label per token"),
-        ("nan", "found NaN"),
-        ("infinite validation", "found NaN or infinity"),
+        ("nan", "got NaN"),
+        ("infinite validation", "got NaN or infinity"),
         ("unknown label", r"labels from 0 to 1 \(class0, class1\), got 0 to 2"),
     ],
 )

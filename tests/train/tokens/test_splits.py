@@ -96,7 +96,7 @@ def test_seed_decides():
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([-1, -1, -1], "found none"), ([], "found none"), ([0, 0, 1], "class 1 has one cell only")],
+    [([-1, -1, -1], "got none"), ([], "got none"), ([0, 0, 1], "class 1 has one cell only")],
 )
 def test_errors(labels, message):
     n = len(labels)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from evaluated import CLASSES, evaluation
 
-from regdata.eval.metrics import found
-from regdata.eval.metrics.found import cells_table, write_cells
+from regdata.eval.metrics import matched_image
+from regdata.eval.metrics.matched_image import cells_table, write_cells
 
 
 def test_the_kept_cells_add_up_to_the_scores(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_cells_are_written_as_parquet_or_else_as_csv(
     path = write_cells(tmp_path, table)
     assert path.name == "cells.parquet"
     pd.testing.assert_frame_equal(pd.read_parquet(path), table, check_dtype=False)
-    monkeypatch.setattr(found, "find_spec", lambda _: None)
+    monkeypatch.setattr(matched_image, "find_spec", lambda _: None)
     path = write_cells(tmp_path, table)
     assert path.name == "cells.csv.gz"
     assert len(pd.read_csv(path)) == len(table)

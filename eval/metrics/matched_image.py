@@ -1,4 +1,4 @@
-"""The cells found in annotated images and what each of them met: the evidence behind a score."""
+"""Predicted cells of annotated images and their annotated partners: the evidence of a score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,25 +21,26 @@ _NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoundImage:
-    """One image: its annotated nuclei, the cells found in it, and which of them are the same.
+class MatchedImage:
+    """One image: its annotated nuclei, its predicted cells, and which of them are pairs.
 
     Attributes
     ----------
     mpp
         µm per pixel.
     truth
-        (N,) int64, scored class of each annotated nucleus; below 0 nobody could name it.
+        (N,) int64, scored class of each annotated nucleus; below 0: a nucleus without a class.
     xy
-        (M, 2) float64, found cells, pixels of the image.
+        (M, 2) float64, predicted cells, pixels of the image, origin at its corner.
     probabilities
         (M, K) float32 over the scored classes.
     pairs
-        (P, 2) int64, rows (annotated, found).
+        (P, 2) int64, rows (annotated, predicted).
     free
-        (M,) bool, found cells without a partner that count as found in vain.
+        (M,) bool, predicted cells without a partner that count as false positives.
     vertices, offsets
-        Contours of the found cells, see `CellTable`; no vertices where none are known.
+        (V, 2) float32, pixels of the image, and (M + 1,) int64: contours of the predicted
+        cells, see `CellTable`; no vertices where none are known.
     """
 
     image: AnnotatedImage
@@ -54,22 +55,22 @@ class FoundImage:
 
     @property
     def guess(self) -> NDArray[np.int64]:
-        """(M,) most probable class."""
+        """(M,) int64, most probable class of each predicted cell."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     @property
     def missed(self) -> NDArray[np.int64]:
-        """Indices of the named annotated nuclei without a partner."""
+        """(Q,) int64, indices of annotated nuclei that have a class but no partner."""
         alone = self.truth >= 0
         alone[self.pairs[:, 0]] = False
         return np.flatnonzero(alone)
 
     def contour(self, cell: int) -> NDArray[np.float32]:
-        """(n, 2) contour of a found cell; (0, 2) where none is known."""
+        """(n, 2) float32, contour of a predicted cell, pixels; (0, 2) where none is known."""
         return self.vertices[self.offsets[cell] : self.offsets[cell + 1]]
 
     def counts(self) -> ImageCounts:
-        """Its confusion matrix."""
+        """Confusion matrix of the image, with its name and slide."""
         classes = self.probabilities.shape[1]
         partners = Partners(self.truth, self.guess, self.pairs)
         return ImageCounts(
@@ -77,20 +78,25 @@ class FoundImage:
         )
 
 
-def found_image(
+def match_image(
     image: AnnotatedImage,
     prediction: Prediction,
     classes: ClassMap,
     mpp: float,
     radius_um: float,
     outlines: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
-) -> FoundImage:
-    """Match the cells found in an image as `evaluate` does, and keep all there is of them.
+) -> MatchedImage:
+    """An image whose cells are matched as by `evaluate`, with everything known of them.
 
     Parameters
     ----------
+    mpp
+        µm per pixel.
+    radius_um
+        Largest distance of a pair, µm.
     outlines
-        Vertices and offsets of the cells' contours, see `CellTable`.
+        (V, 2) float32 vertices, pixels, and (M + 1,) int64 offsets of the cells' contours,
+        see `CellTable`.
     """
     truth = np.where(image.labels < 0, image.labels, classes.annotated[image.labels])
     scored = None if image.field is None else inside(prediction.xy, image.field)
@@ -99,7 +105,7 @@ def found_image(
     nothing = np.zeros((0, 2), np.float32), np.zeros(len(prediction.xy) + 1, np.int64)
     merged = classes.merge(prediction.probabilities)
     vertices, offsets = outlines or nothing
-    return FoundImage(
+    return MatchedImage(
         image=image,
         mpp=mpp,
         truth=truth,
@@ -112,12 +118,12 @@ def found_image(
     )
 
 
-def cells_table(images: Sequence[FoundImage], classes: Sequence[str]) -> pd.DataFrame:
-    """A row per found cell and per missed annotated nucleus.
+def cells_table(images: Sequence[MatchedImage], classes: Sequence[str]) -> pd.DataFrame:
+    """Table with a row per predicted cell and per missed annotated nucleus.
 
     Columns: image, slide, x, y (pixels of the image), outcome (`right`, `confused`, `false
     positive`, `missed`, `not scored`), predicted, probability of each class, annotated, and
-    distance_um of a pair. A class that there is not is `none`.
+    distance_um of a pair. Where there is no class, it says `none`.
     """
     frames = [_rows(image, classes) for image in images]
     return pd.concat(frames, ignore_index=True)
@@ -136,29 +142,29 @@ def write_cells(folder: Path, table: pd.DataFrame) -> Path:
     return path
 
 
-def _rows(found: FoundImage, classes: Sequence[str]) -> pd.DataFrame:
+def _rows(matched: MatchedImage, classes: Sequence[str]) -> pd.DataFrame:
     names = np.array([*classes, _NONE], object)
-    missed, cells = found.missed, len(found.xy)
+    missed, cells = matched.missed, len(matched.xy)
     truth = np.full(cells, -1)
     distance = np.full(cells + len(missed), np.nan)
-    here, there = found.pairs.T
-    truth[there] = found.truth[here]
-    apart = found.image.points_xy[here] - found.xy[there]
-    distance[there] = np.hypot(*apart.T) * found.mpp
-    outcome = np.where(found.free, "false positive", "not scored").astype(object)
-    outcome[there] = np.where(truth[there] == found.guess[there], "right", "confused")
+    here, there = matched.pairs.T
+    truth[there] = matched.truth[here]
+    apart = matched.image.points_xy[here] - matched.xy[there]
+    distance[there] = np.hypot(*apart.T) * matched.mpp
+    outcome = np.where(matched.free, "false positive", "not scored").astype(object)
+    outcome[there] = np.where(truth[there] == matched.guess[there], "right", "confused")
     chance = np.full((cells + len(missed), len(classes)), np.nan, np.float32)
-    chance[:cells] = found.probabilities
-    xy = np.concatenate([found.xy, found.image.points_xy[missed]])
+    chance[:cells] = matched.probabilities
+    xy = np.concatenate([matched.xy, matched.image.points_xy[missed]])
     columns: dict[str, Any] = {
-        "image": found.image.name,
-        "slide": found.image.slide,
+        "image": matched.image.name,
+        "slide": matched.image.slide,
         "x": xy[:, 0],
         "y": xy[:, 1],
         "outcome": np.concatenate([outcome, np.full(len(missed), "missed", object)]),
-        "predicted": np.concatenate([names[found.guess], np.full(len(missed), _NONE, object)]),
+        "predicted": np.concatenate([names[matched.guess], np.full(len(missed), _NONE, object)]),
         **{f"probability_{name}": chance[:, k] for k, name in enumerate(classes)},
-        "annotated": names[np.concatenate([truth, found.truth[missed]])],
+        "annotated": names[np.concatenate([truth, matched.truth[missed]])],
         "distance_um": distance,
     }
     return pd.DataFrame(columns)
