@@ -54,8 +54,9 @@ def open_slide(path: str | Path) -> Slide:
     return _with_pixels(_open_file(path, _head(path)))
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def picture_size(path: str | Path) -> tuple[int, int]:
     """(H, W) of a picture as `open_slide` gives it; of PNG and JPEG no pixel is read."""
+    path = Path(path)
     from regdata.slides.read_image import header_size
 
     own = header_size(path) if path.suffix.lower() != ".mrxs" and path.is_file() else None
