@@ -24,9 +24,9 @@ def likeness_of_channels(
     fixed = nuclear_detail(he_density(he, mpp))
     out = np.zeros(len(channels))
     for k, channel in enumerate(channels):
-        seen = warped(if_.channel(channel), he, he_to_if)
+        warped_if = warped(if_.channel(channel), he, he_to_if)
         try:
-            moving = nuclear_detail(dapi_density(seen, 0, mpp))
+            moving = nuclear_detail(dapi_density(warped_if, 0, mpp))
         except RegdataError:  # constant: it is not the nuclear one
             continue
         out[k] = correlation(fixed, moving, np.eye(3))[0]
@@ -36,7 +36,7 @@ def likeness_of_channels(
 def better_channel(
     he: Slide, if_: Slide, dapi: int, others: Sequence[int], he_to_if: Transform
 ) -> int | None:
-    """One of other channels that looks more like nuclei than the one said to show them, if any."""
+    """The channel that looks clearly more like nuclei than the given nuclear one, if any."""
     channels = [dapi, *(c for c in others if c != dapi)]
     likeness = likeness_of_channels(he, if_, channels, he_to_if)
     best = int(likeness.argmax())

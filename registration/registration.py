@@ -1,4 +1,4 @@
-"""Registration of the IF slide to the H&E slide of the same section, and whether it is one."""
+"""Registration of the IF slide to the H&E slide of the same section, and the evidence for it."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -90,7 +90,7 @@ class Registration:
 
     @classmethod
     def load(cls, path: Path) -> "Registration":
-        """Read back what `save` wrote."""
+        """The registration in a file that `save` wrote."""
         about = read_about(path)
         numbers = {name: float(about[name]) for name in cls._names()}
         return cls(he_to_if=load_transform(path), **numbers)
@@ -99,7 +99,7 @@ class Registration:
 def evidence(
     he_to_if: Transform, correlation: float, affine: Likeness, margin: float, mpp: float
 ) -> Registration:
-    """A map with what speaks for it.
+    """A registration: a map with the evidence for it.
 
     Parameters
     ----------
@@ -121,17 +121,17 @@ def evidence(
 
 @dataclass(frozen=True)
 class AffineFit:
-    """The affine map and what it was found with: where every non-rigid method begins.
+    """The affine map and the densities behind it: where every non-rigid method begins.
 
     Attributes
     ----------
     fixed, moving
         Densities of H&E and IF.
     detail
-        What they are judged by, `nuclear_detail` of both.
+        `nuclear_detail` of both, by which the fit is judged.
     matrix
         (3, 3), H&E µm to IF µm.
-    found
+    likeness
         How alike the slides are there, beside chance.
     margin
         See `Registration`.
@@ -141,15 +141,15 @@ class AffineFit:
     moving: Density
     detail: tuple[Density, Density]
     matrix: Matrix
-    found: Likeness
+    likeness: Likeness
     margin: float
 
     def registration(self, he_to_if: Transform) -> Registration:
-        """Judge a map that goes on from here; the affine one is kept where it is no better."""
+        """The registration of a refined map, or of the affine one if that is as good."""
         after = detail_score(*self.detail, he_to_if)
-        if after <= self.found.correlation:
-            he_to_if, after = Transform.affine(self.matrix), self.found.correlation
-        return evidence(he_to_if, after, self.found, self.margin, self.fixed.mpp)
+        if after <= self.likeness.correlation:
+            he_to_if, after = Transform.affine(self.matrix), self.likeness.correlation
+        return evidence(he_to_if, after, self.likeness, self.margin, self.fixed.mpp)
 
 
 def register(
@@ -159,7 +159,7 @@ def register(
     progress: Progress = silent,
     affine_only: bool = False,
 ) -> Registration:
-    """Find the map from the H&E slide to the IF slide of the same section.
+    """The map from the H&E slide to the IF slide of the same section, with its evidence.
 
     Any rotation, a mirrored slide, different pixel sizes and different fields of view are
     found; true scales may differ from the stated pixel sizes by 20 %.
@@ -203,7 +203,7 @@ def fit_affine(
     progress: Progress = silent,
     levels_um: tuple[float, ...] = _LEVELS_UM,
 ) -> AffineFit:
-    """Find the best affine map and refuse slides that do not show the same tissue.
+    """The best affine map; slides that do not show the same tissue are refused.
 
     Parameters
     ----------
@@ -229,23 +229,23 @@ def fit_affine(
     matrix = refined_in_steps(
         (fixed, moving), detail, pose.matrix, levels_um, lambda x: progress(0.7 + 0.3 * x)
     )
-    found = _judge(*detail, matrix)
-    _LIMITS.check(he, if_, found, margin)
-    return AffineFit(fixed, moving, detail, matrix, found, margin)
+    affine_likeness = _judge(*detail, matrix)
+    _LIMITS.check(he, if_, affine_likeness, margin)
+    return AffineFit(fixed, moving, detail, matrix, affine_likeness, margin)
 
 
 def given(he: Slide, if_: Slide, channel: int, he_to_if: Transform) -> Registration:
-    """Take the evidence for a map from elsewhere; there is no other pose to compare it with."""
+    """A registration from a given map; its margin is NaN, as no other pose was tried."""
     mpp = working_mpp(he, if_)
     fixed, moving = he_density(he, mpp), dapi_density(if_, channel, mpp)
     detail = nuclear_detail(fixed), nuclear_detail(moving)
-    found = _judge(*detail, he_to_if.nearest_affine(fixed.size_um))
+    affine_likeness = _judge(*detail, he_to_if.nearest_affine(fixed.size_um))
     after = detail_score(*detail, he_to_if)
-    return evidence(he_to_if, after, found, float("nan"), mpp)
+    return evidence(he_to_if, after, affine_likeness, float("nan"), mpp)
 
 
 def nuclear_detail(density: Density) -> Density:
-    """Only what is the size of nuclei, at the resolution the verdict is made at."""
+    """The density reduced to detail of the size of nuclei, at the resolution it is judged at."""
     mpp = max(_JUDGED_UM, density.mpp, float(density.size_um.max()) / _JUDGED_MOST)
     return density.coarser(mpp).band(*detail_um(mpp))
 

@@ -66,7 +66,7 @@ class Judged:
 
 
 def run(pair: SlidePair, method: Method, bar: Bar, valis: ValisRun) -> Judged:
-    """Register with one method, look a second time, and judge the result tile by tile.
+    """A registration by one method, corrected by its tiles and judged tile by tile.
 
     Raises
     ------
@@ -75,20 +75,20 @@ def run(pair: SlidePair, method: Method, bar: Bar, valis: ValisRun) -> Judged:
     """
     start = time.process_time()
     with bar(method) as progress:
-        found = _find(pair, method, progress, valis)
+        registration = _find(pair, method, progress, valis)
     spent = time.process_time() - start
     with bar("quality") as progress:
-        judged = judge_tiles(pair, found, progress)
+        judged = judge_tiles(pair, registration, progress)
     return Judged(method, *judged, spent)
 
 
 def judge_given(pair: SlidePair, he_to_if: Transform, bar: Bar) -> Judged:
-    """Judge a map from elsewhere; it is not changed."""
+    """A given map judged tile by tile; it is not changed."""
     with bar("quality") as progress:
         slides = pair.he, pair.if_, pair.channel
         quality = tile_quality(*slides, he_to_if, progress=progress)
-    found = given(*slides, he_to_if)
-    return Judged("given", found, quality, verdict(quality), 0.0)
+    registration = given(*slides, he_to_if)
+    return Judged("given", registration, quality, verdict(quality), 0.0)
 
 
 def _find(pair: SlidePair, method: Method, progress: Progress, valis: ValisRun) -> Registration:
@@ -110,18 +110,18 @@ def _find(pair: SlidePair, method: Method, progress: Progress, valis: ValisRun) 
 
 
 def judge_tiles(
-    pair: SlidePair, found: Registration, progress: Progress
+    pair: SlidePair, registration: Registration, progress: Progress
 ) -> tuple[Registration, TileQuality, Verdict]:
-    """Measure every tile, correct what tiles are sure of, and measure again."""
+    """A registration corrected by its confident tiles, their quality and the verdict."""
     slides = pair.he, pair.if_, pair.channel
-    quality = tile_quality(*slides, found.he_to_if, progress=lambda x: progress(0.5 * x))
-    corrected = second_look(quality, found.he_to_if)
-    if corrected is not found.he_to_if:
+    quality = tile_quality(*slides, registration.he_to_if, progress=lambda x: progress(0.5 * x))
+    corrected = second_look(quality, registration.he_to_if)
+    if corrected is not registration.he_to_if:
         again = tile_quality(*slides, corrected, progress=lambda x: progress(0.5 + 0.5 * x))
         if verdict(again).median_um < verdict(quality).median_um:
-            found, quality = replace(found, he_to_if=corrected), again
+            registration, quality = replace(registration, he_to_if=corrected), again
     progress(1.0)
-    return found, quality, verdict(quality)
+    return registration, quality, verdict(quality)
 
 
 def write_report(pair: SlidePair, judged: Judged, folder: Path) -> None:
@@ -148,7 +148,7 @@ def check_verdict(pair: SlidePair, judged: Judged, report: Path) -> None:
 
 
 def best_of(judged: list[Judged]) -> Judged:
-    """The map with the lowest median expected error; one that shows nothing is never it."""
+    """The map with the lowest median expected error, never one whose tiles show nothing."""
     return min(judged, key=lambda one: np.nan_to_num(one.verdict.median_um, nan=np.inf))
 
 

@@ -57,7 +57,7 @@ def register_serial(
     progress: Progress = silent,
     affine_only: bool = False,
 ) -> Registration:
-    """Find the map from the H&E slide to a slide of a section next to it.
+    """The map from the H&E slide to a slide of a neighbouring section, with its evidence.
 
     Sections a few µm apart share vessels, glands and outlines, but no nuclei: expect errors of
     tens of µm, too many to carry labels from nucleus to nucleus.
@@ -86,16 +86,16 @@ def register_serial(
     pose = posed(fixed, other, lambda share: progress(0.1 + 0.5 * share))
     if pose is None:
         raise _LIMITS.unlike(he, moving, "no pose was found at which both show the same structure")
-    matrix, found, margin = pose
-    _LIMITS.check(he, moving, found, margin)
-    he_to_if, after = Transform.affine(matrix), found.correlation
+    matrix, likeness, margin = pose
+    _LIMITS.check(he, moving, likeness, margin)
+    he_to_if, after = Transform.affine(matrix), likeness.correlation
     if not affine_only:
         bent = _bent(fixed, other, he_to_if, lambda share: progress(0.6 + 0.4 * share))
         better = detail_score(structure(fixed), structure(other), bent)
         if better > after:
             he_to_if, after = bent, better
     progress(1.0)
-    return evidence(he_to_if, after, found, margin, mpp)
+    return evidence(he_to_if, after, likeness, margin, mpp)
 
 
 def posed(
@@ -122,7 +122,7 @@ def posed(
 
 
 def structure(density: Density) -> Density:
-    """What neighbouring sections share, at the resolution they are judged at."""
+    """The density reduced to structure that neighbouring sections share, where it is judged."""
     mpp = max(_STRUCTURE_UM, density.mpp)
     return density.coarser(mpp).band(mpp, 6 * mpp)
 

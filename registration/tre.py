@@ -19,7 +19,7 @@ class RegistrationError(TargetError):
     start_median_um
         Median error before registration, both slides laid corner on corner.
     robustness
-        Share of the landmarks that came closer than then (R of the ANHIR challenge).
+        Share of the landmarks closer to their partners than before (R of the ANHIR challenge).
     """
 
     start_median_um: float
@@ -34,7 +34,7 @@ def target_registration_error(
     if_mpp: float,
     he_size: tuple[int, int],
 ) -> RegistrationError:
-    """Measure a registration on landmarks that it was not made from.
+    """The errors of a registration at landmarks that it was not made from.
 
     H&E landmarks are mapped to the IF slide, and distances are taken there, in µm. rTRE is
     relative to the diagonal of the H&E slide.
@@ -61,20 +61,20 @@ def target_registration_error(
     --------
     >>> he = np.array([[10.0, 10.0], [20.0, 10.0]])
     >>> shift = Transform.affine(np.array([[1.0, 0, 3], [0, 1, 4], [0, 0, 1]]))
-    >>> found = target_registration_error(he, he + [6, 9], shift, 0.5, 0.5, (300, 400))
-    >>> found.median_um, found.median_rtre, found.robustness
+    >>> error = target_registration_error(he, he + [6, 9], shift, 0.5, 0.5, (300, 400))
+    >>> error.median_um, error.median_rtre, error.robustness
     (0.5, 0.002, 1.0)
     """
     for mpp, argument in ((he_mpp, "he_mpp"), (if_mpp, "if_mpp")):
         if not 0 < mpp < np.inf:
             raise RegdataError(
-                f"expected a positive pixel size in µm, came {mpp}; pass `{argument}=`"
+                f"expected a positive pixel size in µm, got {mpp}; pass `{argument}=`"
             )
     he_um, if_um = np.asarray(he_xy, np.float64) * he_mpp, np.asarray(if_xy, np.float64) * if_mpp
-    found = target_error(he_to_if, he_um, if_um, float(np.hypot(*he_size)) * he_mpp)
+    error = target_error(he_to_if, he_um, if_um, float(np.hypot(*he_size)) * he_mpp)
     unmoved = Transform.identity()
     return RegistrationError(
-        **asdict(found),
+        **asdict(error),
         start_median_um=float(np.median(_distances(unmoved, he_um, if_um))),
         robustness=share_closer(he_to_if, unmoved, he_um, if_um),
     )

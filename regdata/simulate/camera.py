@@ -33,12 +33,12 @@ def photograph(
     spoils: Spoils,
     seed: int,
 ) -> NDArray[np.uint16]:
-    """Take the camera's picture.
+    """The camera's picture of a section, (C, h, w) uint16.
 
     Parameters
     ----------
     light
-        (C, H, W) in the H&E frame, in steps of `EMISSION_STEP`.
+        (C, H, W) uint16 in the H&E frame, in steps of `EMISSION_STEP`.
     warp_and_mpp
         H&E to IF, and µm per pixel of the H&E.
     size
@@ -60,24 +60,24 @@ def photograph(
 
     def fill(box: Box) -> None:
         xy = source(warp, box, settings.if_mpp, he_mpp)
-        seen = _seen(light, xy, box, warp_and_mpp, settings, spoils)
+        picture = _in_focus(light, xy, box, warp_and_mpp, settings, spoils)
         blurred = spoils.blurred_pixels(box, settings.if_mpp)
         if blurred.any():
             soft = _defocused(light, box, warp_and_mpp, settings, spoils)
-            seen = np.where(blurred, soft, seen)
+            picture = np.where(blurred, soft, picture)
         if settings.drift != 1:
             down = np.clip(xy[1] / light.shape[1], 0, 1)
             exposure = np.power(np.float32(settings.drift), 0.5 - down)
         else:
             exposure = np.ones((1, 1), np.float32)
         there = (slice(None), slice(box.y, box.y + box.h), slice(box.x, box.x + box.w))
-        image[there] = _expose(seen.astype(np.float32), exposure, box, settings, seed)
+        image[there] = _expose(picture.astype(np.float32), exposure, box, settings, seed)
 
     for_each(fill, blocks(size, _BLOCK))
     return image
 
 
-def _seen(
+def _in_focus(
     light: NDArray[np.uint16],
     xy: NDArray[np.float32],
     box: Box,
@@ -87,12 +87,12 @@ def _seen(
 ) -> NDArray[np.float32]:
     """Light at the pixels of a box that come from `xy`, that of folded tissue added."""
     warp, he_mpp = warp_and_mpp
-    seen = pulled(light, xy)
+    planes = pulled(light, xy)
     for fold, inside in spoils.folded_pixels(box, settings.if_mpp):
         x, y = (round(float(shift) / settings.if_mpp) for shift in fold.shift_um)
         beside = Box(box.x + x, box.y + y, box.w, box.h)
-        seen += inside * pulled(light, source(warp, beside, settings.if_mpp, he_mpp))
-    return np.asarray(seen * EMISSION_STEP, np.float32)
+        planes += inside * pulled(light, source(warp, beside, settings.if_mpp, he_mpp))
+    return np.asarray(planes * EMISSION_STEP, np.float32)
 
 
 def _defocused(
@@ -108,8 +108,8 @@ def _defocused(
     margin = math.ceil(4 * sigma)
     wide = Box(box.x - margin, box.y - margin, box.w + 2 * margin, box.h + 2 * margin)
     xy = source(warp, wide, settings.if_mpp, he_mpp)
-    seen = _seen(light, xy, wide, warp_and_mpp, settings, spoils)
-    soft = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in seen])
+    sharp = _in_focus(light, xy, wide, warp_and_mpp, settings, spoils)
+    soft = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in sharp])
     return soft[:, margin:-margin, margin:-margin]
 
 

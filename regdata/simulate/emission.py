@@ -76,7 +76,7 @@ def emit(
     optics: Optics,
     noise: Noise,
 ) -> NDArray[np.uint16]:
-    """Light of the section.
+    """The light that a restained section emits, (2 or 3, H, W) uint16 in the H&E frame.
 
     Returns
     -------
@@ -148,8 +148,8 @@ def _densities(rgb: NDArray[np.uint8]) -> Plane:
 def _chromatin(hematoxylin: Plane, soft: Plane, noise: Noise, box: Box) -> Plane:
     """Texture inside nuclei: partly what hematoxylin shows, partly DAPI's own, a bright rim."""
     own = 0.11 * noise.plane(box, 15, 0) + 0.08 * noise.plane(box, 6, 2)
-    seen = 0.22 * np.minimum(hematoxylin, 1.5)
-    return np.asarray(np.maximum(0.5 + own + seen + 0.65 * (1 - soft), 0.1), np.float32)
+    stained = 0.22 * np.minimum(hematoxylin, 1.5)
+    return np.asarray(np.maximum(0.5 + own + stained + 0.65 * (1 - soft), 0.1), np.float32)
 
 
 def _focus(light: Plane, deep: Plane, optics: Optics) -> Plane:

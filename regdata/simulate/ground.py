@@ -27,7 +27,7 @@ class Ground:
 
 
 def ground(layout: Layout, noise: Noise, spots: Spots, box: Box) -> Ground:
-    """Densities over a box."""
+    """Stain densities behind the nuclei over a box; arrays of (box.h, box.w)."""
     tissue = upsample(layout.tissue, box) + 3 * noise.plane(box, 24, 6)
     tissue += 9 * noise.plane(box, 110, 31)
     gland = upsample(layout.gland, box) + 1.5 * noise.plane(box, 40, 7)

@@ -80,7 +80,7 @@ class Layout:
 
 
 def plan(size: tuple[int, int], rng: np.random.Generator, noise: Noise) -> Layout:
-    """Draw a plan for a picture of `size` (w, h) px."""
+    """A random plan of a section for a picture of `size` (w, h) px."""
     grid = Box(0, 0, -(-size[0] // COARSE), -(-size[1] // COARSE))
     tissue = _tissue(size, grid, rng, noise)
     glands, labels = _place_glands(tissue, rng, noise)
@@ -204,15 +204,15 @@ def _place_vessels(
     """Round holes in the stroma, where there is room."""
     height, width = solid.shape
     free = (solid > 24).astype(np.uint8)
-    found: list[NDArray[np.float64]] = []
+    outlines: list[NDArray[np.float64]] = []
     mask = np.zeros(solid.shape, np.uint8)
     for _ in range(6 + solid.size * COARSE**2 // 120_000):
         centre = rng.uniform((0, 0), (width * COARSE, height * COARSE))
         outline = _outline(rng, centre, rng.uniform(20, 62), rng.uniform(1, 1.7))
         if _fits(free, outline, 200):
-            found.append(outline)
+            outlines.append(outline)
             cv2.fillPoly(mask, [np.round(outline / COARSE).astype(np.int32)], 1)
-    return tuple(found), signed_distance(mask > 0)
+    return tuple(outlines), signed_distance(mask > 0)
 
 
 def _clusters(solid: Plane, rng: np.random.Generator) -> Plane:

@@ -20,7 +20,7 @@ _FAR = 1e4
 
 
 def upsample(coarse: Plane, box: Box) -> Plane:
-    """Interpolate a coarse map over a full-resolution box, (box.h, box.w)."""
+    """A coarse map (h, w) interpolated over a full-resolution box, (box.h, box.w)."""
     scale = 1 / COARSE
     shift = [(start + 0.5) * scale - 0.5 for start in (box.x, box.y)]
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
@@ -32,14 +32,14 @@ def upsample(coarse: Plane, box: Box) -> Plane:
 
 
 def lookup(coarse: Plane, xy: NDArray[np.float64]) -> Plane:
-    """Look up a coarse map at points (N, 2) px: the nearest value, (N,)."""
+    """Values (N,) of a coarse map (h, w) at points (N, 2) px, each from the nearest pixel."""
     column = np.clip((xy[:, 0] / COARSE).astype(int), 0, coarse.shape[1] - 1)
     row = np.clip((xy[:, 1] / COARSE).astype(int), 0, coarse.shape[0] - 1)
     return np.asarray(coarse[row, column], np.float32)
 
 
 def signed_distance(mask: NDArray[np.bool_]) -> Plane:
-    """Distance to the border of a coarse mask in px, positive inside."""
+    """Distance to the border of a coarse mask, (h, w) float32 px, positive inside."""
     inside = mask.astype(np.uint8)
     far = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     far = far - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)

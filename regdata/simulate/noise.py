@@ -41,7 +41,7 @@ class Noise:
         return cls(np.stack([grain(rng, 2.5) for _ in range(_COUNT)]))
 
     def plane(self, box: Box, wavelength: float, layer: int) -> Plane:
-        """Noise over a box.
+        """Noise over a box, (box.h, box.w) float32.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ def grain(rng: np.random.Generator, sigma: float, side: int = _SIDE) -> Plane:
 
 
 def ramp(values: Plane, low: float | Plane, high: float | Plane) -> Plane:
-    """0 below `low`, 1 above `high`, smooth between; falls instead when low > high."""
+    """A smooth step of an array: 0 below `low`, 1 above `high`; falls when low > high."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 

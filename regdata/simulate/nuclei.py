@@ -54,7 +54,7 @@ class _Shape:
 
 
 def paint(wanted: NDArray[np.void], size: tuple[int, int], rng: np.random.Generator) -> Painted:
-    """Paint nuclei in order; one that others would hide for the most part is left out."""
+    """Nuclei painted in order, those that others would mostly hide left out; `wanted` is (M,)."""
     instances = np.zeros(size[::-1], np.int32)
     chromatin = np.zeros(size[::-1], np.uint8)
     cover = np.zeros(size[::-1], np.uint8)

@@ -39,12 +39,12 @@ _SEMI_AXES = {  # px: (long, short) from, to
 
 
 def candidates(layout: Layout, rng: np.random.Generator) -> NDArray[np.void]:
-    """Nuclei that want to be painted, in the order in which they are allowed to.
+    """Candidate nuclei, (M,), in the order in which they are painted.
 
     Returns
     -------
     array
-        (M,) of `NUCLEUS`. They may overlap: who comes first stays.
+        (M,) of `NUCLEUS`. They may overlap: the first one stays.
     """
     epithelium = [_epithelium(gland, rng) for gland in layout.glands]
     lining = [_lining(vessel, rng) for vessel in layout.vessels]
@@ -73,7 +73,7 @@ def _draw(
 def walk(
     outline: NDArray[np.float64], pitch: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points `pitch` px apart along a closed curve and the inward unit normals there."""
+    """Points (K, 2) `pitch` px apart along a closed curve (N, 2) px, and inward unit normals."""
     closed = np.vstack([outline, outline[:1]])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
     places = np.arange(0, length[-1] - pitch / 2, pitch)

@@ -61,7 +61,7 @@ def restain(
     seed: int,
     he_mpp: float = 0.25,
 ) -> Restained:
-    """Simulate the IF slide of a section.
+    """A simulated IF slide of a section, with its true map and stained nuclei.
 
     Parameters
     ----------
@@ -149,23 +149,23 @@ def _check(
     if he_rgb.shape != (*instances.shape, 3):
         raise RegdataError(
             f"expected an H&E of the size of its instances {instances.shape}, "
-            f"came {he_rgb.shape}; pass both from one picture"
+            f"got {he_rgb.shape}; pass both from one picture"
         )
     if instances.max(initial=0) > len(positive):
         raise RegdataError(
-            f"expected one entry in positive per nucleus, came {len(positive)} for "
+            f"expected one entry in positive per nucleus, got {len(positive)} for "
             f"{instances.max()} nuclei; index it by instance number - 1"
         )
     if min(settings.shift_um) < 0:
-        raise RegdataError(f"expected shift_um >= 0, came {settings.shift_um}; turn instead")
+        raise RegdataError(f"expected shift_um >= 0, got {settings.shift_um}; turn instead")
     for name in ("autofluorescence_gradient", "drift", "saturate"):
         if not getattr(settings, name) > 0:
-            raise RegdataError(f"expected {name} > 0, came {getattr(settings, name)}; 1 is none")
+            raise RegdataError(f"expected {name} > 0, got {getattr(settings, name)}; 1 is none")
     if settings.folds < 0:
-        raise RegdataError(f"expected folds >= 0, came {settings.folds}; 0 is none")
+        raise RegdataError(f"expected folds >= 0, got {settings.folds}; 0 is none")
     for name in ("blurred", "hot"):
         if not 0 <= getattr(settings, name) <= 1:
-            raise RegdataError(f"expected a share 0..1 as {name}, came {getattr(settings, name)}")
+            raise RegdataError(f"expected a share 0..1 as {name}, got {getattr(settings, name)}")
 
 
 def _brightness(

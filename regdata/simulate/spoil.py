@@ -45,11 +45,11 @@ class Fold:
 
     @property
     def shift_um(self) -> Points:
-        """(2,) from a point of the strip to where the tissue on top of it comes from."""
+        """Shift (2,) µm from a point of the strip to where the tissue on top of it comes from."""
         return np.array([-self.along[1], self.along[0]]) * _BESIDE_UM
 
     def holds(self, xy_um: Points) -> NDArray[np.bool_]:
-        """Whether points (..., 2) lie in the strip."""
+        """Whether points (..., 2) µm lie in the strip, (...)."""
         away = xy_um - self.centre
         across = away @ np.array([-self.along[1], self.along[0]])
         inside = np.abs(across) < _WIDTH_UM / 2
@@ -79,7 +79,7 @@ class Spoils:
         return bool(self.folds) or bool(self.patches.any())
 
     def at(self, xy_um: Points) -> NDArray[np.bool_]:
-        """Whether points (..., 2) lie in a fold or out of focus."""
+        """Whether points (..., 2) µm lie in a fold or out of focus, (...)."""
         out = self._blurred(xy_um)
         for fold in self.folds:
             out = out | fold.holds(xy_um)
@@ -93,7 +93,7 @@ class Spoils:
                 yield fold, inside
 
     def blurred_pixels(self, box: Box, mpp: float) -> NDArray[np.bool_]:
-        """(h, w) pixels of a box that are out of focus."""
+        """Mask (h, w) of the pixels of a box that are out of focus."""
         if not self.patches.any():
             return np.zeros((box.h, box.w), np.bool_)
         return self._blurred(_centres(box, mpp))
@@ -107,7 +107,7 @@ class Spoils:
 def draw_spoils(
     size_um: tuple[float, float], settings: RestainSettings, rng: np.random.Generator
 ) -> Spoils:
-    """Draw where a section of `size_um` (w, h) is folded and out of focus."""
+    """Random folds and out-of-focus patches of a section of `size_um` (w, h) µm."""
     folds = []
     for _ in range(settings.folds):
         centre = np.array(size_um) * rng.uniform(0.25, 0.75, 2)
@@ -130,7 +130,7 @@ def draw_spoils(
 
 
 def nuclear_centres(instances: NDArray[np.int32]) -> tuple[NDArray[np.int64], Points]:
-    """The nuclei that a map shows, and their centroids.
+    """Numbers and centroids of the nuclei in an instance map, (K,) and (K, 2) pixels.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def nuclear_centres(instances: NDArray[np.int32]) -> tuple[NDArray[np.int64], Po
     Returns
     -------
     ids, centres
-        (K,) the numbers that are there, and (K, 2) their mean pixel, corner origin.
+        (K,) the numbers that occur, and (K, 2) their mean positions, pixels, corner origin.
     """
     there = np.zeros(int(instances.max(initial=0)) + 1, bool)
     for row in instances:

@@ -50,14 +50,14 @@ class Spots:
 
 
 def scatter(layout: Layout, nuclei: NDArray[np.void], rng: np.random.Generator) -> Spots:
-    """Lay the spots of a plan with its nuclei."""
+    """The spots that belong to a plan and its nuclei, (N,) of `placing.NUCLEUS`."""
     return Spots(
         _halos(nuclei, rng), _plasmas(nuclei, rng), _vacuoles(layout, rng), _reds(layout, rng)
     )
 
 
 def draw(ellipses: Ellipses, box: Box, blur: float) -> Plane:
-    """Ellipses over a box with soft edges; the stronger wins where they overlap."""
+    """Soft-edged ellipses over a box, (box.h, box.w) 0..1; the stronger wins where they overlap."""
     pad = 8
     canvas = np.zeros((box.h + 2 * pad, box.w + 2 * pad), np.uint8)
     origin = np.array([box.x - pad, box.y - pad])

@@ -66,7 +66,7 @@ class _Section:
 
 
 def render_tissue(size: tuple[int, int], seed: int) -> Tissue:
-    """Simulate an H&E section.
+    """A simulated H&E section with its nuclei and their kinds.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def render_tissue(size: tuple[int, int], seed: int) -> Tissue:
     ((256, 256, 3), True)
     """
     if min(size) < _LEAST_SIDE:
-        raise RegdataError(f"expected a size of at least {_LEAST_SIDE} px, came {size}")
+        raise RegdataError(f"expected a size of at least {_LEAST_SIDE} px, got {size}")
     rng = np.random.default_rng(seed)
     noise = Noise.make(rng)
     layout = plan(size, rng, noise)

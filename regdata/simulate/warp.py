@@ -42,11 +42,11 @@ class Warp:
 
     @classmethod
     def affine(cls, matrix: NDArray[np.float64]) -> "Warp":
-        """Make a warp without displacement."""
+        """A warp of one (3, 3) matrix, µm, without displacement."""
         return cls(matrix, np.zeros((0, 2)), np.zeros(0), np.zeros((0, 2)))
 
     def points(self, xy_um: Points) -> Points:
-        """Map points of the H&E to the IF, (..., 2), µm.
+        """Points of the H&E mapped to the IF, (..., 2) µm both.
 
         Examples
         --------
@@ -59,7 +59,7 @@ class Warp:
         return mapped
 
     def inverse_points(self, xy_um: Points) -> Points:
-        """Map points of the IF to the H&E, (..., 2), µm; right to 1e-4 µm.
+        """Points of the IF mapped to the H&E, (..., 2) µm both; right to 1e-4 µm.
 
         Raises
         ------
@@ -68,15 +68,15 @@ class Warp:
         """
         back = np.linalg.inv(self.matrix)
         target: Points = xy_um @ back[:2, :2].T + back[:2, 2]
-        found = target.copy()
+        guess = target.copy()
         for _ in range(_ROUNDS):
-            better = target - self.displacement(found)
-            step = np.abs(better - found).max(initial=0.0)
-            found = better
+            better = target - self.displacement(guess)
+            step = np.abs(better - guess).max(initial=0.0)
+            guess = better
             if step < _CLOSE_UM:
-                return found
+                return guess
         raise RegdataError(
-            "expected an elastic displacement that can be undone, came one that folds the "
+            "expected an elastic displacement that can be undone, got one that folds the "
             "tissue; use a smaller amplitude or a longer wavelength"
         )
 
@@ -97,7 +97,7 @@ def similarity(rotation_deg: float, mirror: bool, scale: float) -> NDArray[np.fl
 def elastic(
     matrix: NDArray[np.float64], rms_um: float, wavelength_um: float, rng: np.random.Generator
 ) -> Warp:
-    """Draw a warp whose displacement is a sum of plane waves.
+    """A random warp whose displacement is a sum of plane waves.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def elastic(
     wavelength_um
         Mean wavelength; each wave is within 30 % of it.
     rng
-        Where directions and phases come from.
+        Source of the random directions and phases.
     """
     turn = rng.uniform(0, 2 * np.pi, _WAVES)
     length = wavelength_um * rng.uniform(0.7, 1.3, _WAVES)
@@ -122,7 +122,7 @@ def elastic(
 def frame(
     warp: Warp, size_um: tuple[float, float], corner_um: tuple[float, float], margin_um: float
 ) -> tuple[Warp, tuple[float, float]]:
-    """Shift a warp so that the whole H&E lands inside the IF.
+    """A warp shifted so that the whole H&E lies inside the IF, and the size of the IF, µm.
 
     Parameters
     ----------

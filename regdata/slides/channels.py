@@ -1,4 +1,4 @@
-"""Finding a channel by what a person calls it."""
+"""Finding a channel by its name or number."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ _NUCLEAR = ("dapi", "hoechst", "(?:ss|ds)?dna")
 
 
 def find_channel(channels: Sequence[str], wanted: str) -> int:
-    """The index of a channel.
+    """The index of the channel with a given name or number.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ def find_channel(channels: Sequence[str], wanted: str) -> int:
     plain = wanted.strip()
     exact = [k for k, name in enumerate(channels) if name.strip() == plain]
     folded = [k for k, name in enumerate(channels) if _fold(name) == _fold(plain)]
-    found = exact or folded
-    if len(found) > 1:
+    matches = exact or folded
+    if len(matches) > 1:
         raise RegdataError(
-            f"{len(found)} channels are called {plain!r}; give an index instead "
-            f"({', '.join(map(str, found))})"
+            f"{len(matches)} channels are called {plain!r}; give an index instead "
+            f"({', '.join(map(str, matches))})"
         )
-    if found:
-        return found[0]
+    if matches:
+        return matches[0]
     if re.fullmatch("[0-9]+", plain) and int(plain) < len(channels):
         return int(plain)
     raise RegdataError(
@@ -104,7 +104,7 @@ def rename_channels(slide: Slide, names: str) -> Slide:
     if len(given) != len(slide.channels) or not all(given):
         raise RegdataError(
             f"{slide.path} has {len(slide.channels)} channels ({_list(slide.channels)}), "
-            f"came {len(given)} names ({names}); give one for each, separated by commas"
+            f"got {len(given)} names ({names}); give one for each, separated by commas"
         )
     return replace(slide, channels=given)
 
@@ -118,7 +118,7 @@ def _list(channels: Sequence[str]) -> str:
 
 
 def _guess(channels: Sequence[str], wanted: str) -> str:
-    """A hint, or nothing: a name that contains what was asked for, else a similar one."""
+    """A hint: a name that contains the wanted one, else a similar one, else nothing."""
     names = {_fold(name): name for name in channels}
     inside = [folded for folded in names if _fold(wanted) and _fold(wanted) in folded]
     close = inside or difflib.get_close_matches(_fold(wanted), names, n=1)

@@ -8,7 +8,7 @@ from regdata.slides.slide import Slide
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _HEAD = 132
-# What is often given instead; only to say what was found.
+# Kinds of files often given by mistake, only to name them in the error.
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive"),
     (b"\x89HDF", "an HDF5 file"),
@@ -25,10 +25,10 @@ _OTHERS = (
 
 
 def open_slide(path: str | Path) -> Slide:
-    """Open a slide of any supported format, by its content and not by its name.
+    """A slide of any supported format, recognised by its content and not by its name.
 
     OpenSlide formats (SVS, NDPI, MRXS, SCN, BIF, DICOM and others), TIFF (OME-TIFF, qptiff,
-    pyramidal and flat), OME-Zarr folders, PNG and JPEG. Pixels are read when asked for, except
+    pyramidal and flat), OME-Zarr folders, PNG and JPEG. Pixels are read on demand, except
     PNG and JPEG, which can only be read whole.
 
     Parameters
@@ -91,7 +91,7 @@ def _open_file(path: Path, head: bytes) -> Slide:
         return image_slide(path)
     raise RegdataError(
         f"{path} is not an image that can be read: expected a slide, TIFF, OME-Zarr, PNG or JPEG, "
-        f"found {_kind(head)}"
+        f"got {_kind(head)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What every reader does to the pixels of a file before anyone sees them."""
+"""Types, transparency and channel names, treated alike by every reader."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def working_dtype(path: Path, stored: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def on_white(pixels: NDArray[Any], premultiplied: bool = False) -> NDArray[np.uint8]:
-    """Lay a picture with transparency on white, as glass without tissue looks.
+    """A picture with transparency laid on white, the colour of glass without tissue.
 
     Parameters
     ----------
@@ -83,12 +83,12 @@ def channel_names(names: list[str], count: int, rgb: bool, dtype: np.dtype[Any])
     tuple of str
         ("red", "green", "blue") for an RGB picture, else the file's names, else "channel 0", ...
     """
-    told = tuple(name.strip() for name in names)
-    complete = len(told) == count and any(told)
+    stripped = tuple(name.strip() for name in names)
+    complete = len(stripped) == count and any(stripped)
     # three 8-bit planes named R, G, B are a colour picture however they are stored
-    coloured = tuple(name.lower() for name in told) in (RGB, ("r", "g", "b"))
+    coloured = tuple(name.lower() for name in stripped) in (RGB, ("r", "g", "b"))
     if count == 3 and dtype == np.uint8 and (coloured if complete else rgb):
         return RGB
     if not complete:
-        told = ("",) * count
-    return tuple(name or f"channel {k}" for k, name in enumerate(told))
+        stripped = ("",) * count
+    return tuple(name or f"channel {k}" for k, name in enumerate(stripped))

@@ -114,7 +114,7 @@ def pull_between(
 
 
 def pull_shifted(plane: NDArray[Any], shift: Plane) -> NDArray[Any]:
-    """What lies a shift away from every pixel, linear, the edge repeated; (h, w) or (h, w, C).
+    """Values of a plane at every pixel plus its shift, linear, edge repeated; shape of the plane.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def pull_shifted(plane: NDArray[Any], shift: Plane) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Window:
-    """A part that was read of a larger picture.
+    """Where a part read from a larger picture lies in it.
 
     Attributes
     ----------

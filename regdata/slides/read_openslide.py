@@ -41,10 +41,10 @@ def openslide_slide(path: Path) -> Slide:
     try:
         opened = OpenSlide(path)
         sizes = tuple((int(w), int(h)) for w, h in opened.level_dimensions)
-        told = [opened.properties.get(f"openslide.mpp-{axis}") for axis in "xy"]
+        stated = [opened.properties.get(f"openslide.mpp-{axis}") for axis in "xy"]
     except OpenSlideError as problem:
         raise RegdataError(f"{path} cannot be opened: {problem}; copy or export it again") from None
-    x, y = (float(value) if value else None for value in told)
+    x, y = (float(value) if value else None for value in stated)
     pixels = OpenSlidePixels(path, opened)
     return Slide(path, sizes, believable_mpp(x, y), RGB, np.dtype(np.uint8), pixels)
 

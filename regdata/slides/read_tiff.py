@@ -19,7 +19,7 @@ from regdata.slides.tiff_image import DAMAGE, SegmentCache, TiffImage
 from regdata.slides.tiff_metadata import ome_facts, qptiff_names, resolution_mpp
 from regdata.slides.tiff_structure import check_complete
 
-# Damage is told in one line by an error; tifffile would log a second one on the terminal.
+# Damage is reported in one line by an error; tifffile would log a second one on the terminal.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _GREY, _RGB, _PALETTE, _YCBCR = 1, 2, 3, 6  # PhotometricInterpretation
@@ -86,9 +86,9 @@ def tiff_slide(path: Path) -> Slide:
         stored = working_dtype(path, np.dtype(series.dtype))
         alpha = _alpha(page, stored)
         count = 3 if alpha is not None else sum(image.samples for image in levels[0])
-        told, mpp = _facts(file, series)
+        stated, mpp = _facts(file, series)
         rgb = page.photometric in (_RGB, _YCBCR)
-        names = channel_names(told, count, rgb, stored)
+        names = channel_names(stated, count, rgb, stored)
         fill = 255 if rgb and stored == np.uint8 else 0
     sizes = tuple(images[0].size for images in levels)
     pixels = TiffPixels(levels, stored, fill, alpha, SegmentCache())

@@ -56,9 +56,9 @@ def read_polygons(path: StrPath) -> list[Polygon]:
         for rings in _parts(geometry.get("coordinates"), kind, path)
     ]
     if not polygons:
-        found = ", ".join(sorted(set(kinds))) or "nothing"
+        others = ", ".join(sorted(set(kinds))) or "nothing"
         raise RegdataError(
-            f"expected polygons in {path}, found {found}; draw an area, not points or lines"
+            f"expected polygons in {path}, got {others}; draw an area, not points or lines"
         )
     return polygons
 
@@ -102,7 +102,7 @@ def _ring(points: object, path: Path) -> Ring:
 
 def _damaged(path: Path) -> RegdataError:
     return RegdataError(
-        f"expected rings of (x, y) points in the polygons of {path}, found something else; "
+        f"expected rings of (x, y) points in the polygons of {path}, got something else; "
         "export it again"
     )
 

@@ -15,7 +15,7 @@ Pixels = NDArray[Any]
 def resample(
     plane: Pixels, corner: tuple[float, float], size: tuple[int, int], scale: float
 ) -> Pixels:
-    """Resample one plane on a shifted, scaled grid.
+    """A plane resampled on a shifted, scaled grid, (h, w).
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ class Slide:
 
     @property
     def fill(self) -> int:
-        """What is read outside the slide: glass is white, fluorescence is black."""
+        """The pixel value outside the slide: white in RGB (glass), black in fluorescence."""
         return 255 if self.is_rgb else 0
 
     @property
@@ -89,7 +89,7 @@ class Slide:
         return tuple(_downsample(self.size, size) for size in self.sizes)
 
     def known_mpp(self, argument: str = "mpp") -> float:
-        """Its mpp, or an error that names the argument that gives it."""
+        """The slide's µm per pixel, or an error that names the argument to pass instead."""
         if self.mpp is None:
             raise RegdataError(
                 f"{self.path} does not say its pixel size; pass `{argument}=` (µm per pixel)"
@@ -115,7 +115,7 @@ class Slide:
         downsample: float = 1.0,
         channels: tuple[int, ...] | None = None,
     ) -> Pixels:
-        """Read a region at any resolution.
+        """Pixels of a region at any resolution, (C, h, w).
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def otsu(counts: NDArray[np.int64]) -> tuple[int, float]:
-    """Split a histogram into the two classes that differ most (Otsu, 1979).
+    """The split of a histogram into the two classes that differ most (Otsu, 1979).
 
     Between two classes with empty bins between them every place is as good; it is the middle.
 

@@ -89,7 +89,7 @@ class TiffImage:
 
     @property
     def end(self) -> int:
-        """The first byte of the file behind its data."""
+        """Offset in bytes of the end of the image's data in the file."""
         if self.mapped is not None:
             width, height = self.size
             return self.offsets[0] + width * height * self.samples * self.mapped.itemsize
@@ -98,7 +98,7 @@ class TiffImage:
     def read(
         self, box: Box, samples: tuple[int, ...], fill: int, cache: SegmentCache
     ) -> NDArray[Any]:
-        """Pixels of a box.
+        """Pixels of a box, (len(samples), h, w).
 
         Parameters
         ----------

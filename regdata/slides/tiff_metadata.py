@@ -27,7 +27,7 @@ def ome_facts(xml: str, size: tuple[int, int]) -> tuple[list[str], float | None]
         One for every channel element, empty where it has none. An element with three samples
         (a colour picture) counts once.
     mpp
-        µm per pixel, None when it is not said.
+        µm per pixel, None when it is not stated.
     """
     try:
         images = [e for e in ElementTree.fromstring(xml).iter() if _tag(e) == "Pixels"]

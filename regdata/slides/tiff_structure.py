@@ -68,12 +68,12 @@ def _ends(file: BinaryIO) -> Iterator[int]:
     dialect = _Dialect(order, struct.unpack(order + "H", _exactly(file, 2))[0] == 43)
     if dialect.big:
         _exactly(file, 4)
-    waiting, seen = [dialect.number(_exactly(file, dialect.offset))], {0}
+    waiting, visited = [dialect.number(_exactly(file, dialect.offset))], {0}
     while waiting:
         place = waiting.pop()
-        if place in seen:
+        if place in visited:
             continue
-        seen.add(place)
+        visited.add(place)
         file.seek(place)
         tags = dialect.number(_exactly(file, dialect.tally))
         entries = _exactly(file, tags * dialect.entry)

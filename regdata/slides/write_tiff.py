@@ -20,7 +20,7 @@ from regdata.paths import StrPath
 _TILE = 256
 _SMALLEST = 512  # a level this small is not halved again
 _CLASSIC = 2**31  # bytes of pixels up to which a file does without BigTIFF, whose limit is 2**32
-_BUFFER = 2**25  # bytes the writer compresses at once; half a gigabyte if it is not told
+_BUFFER = 2**25  # bytes the writer compresses at once; half a gigabyte by default
 _CHUNK = 4096  # columns averaged at once, so that a wide slide costs no more
 STRIP = 2 * _TILE
 """Rows of the strips a picture is streamed in."""
@@ -144,11 +144,11 @@ def stream_ome_tiff(
         first = _first_level(strips, layout, below[0] if below else None)
         levels = [first, *(level.tiles() for level in below)]
         for number, (size, tiles) in enumerate(zip(sizes, levels, strict=True)):
-            told: dict[str, Any] = {"metadata": None, "subfiletype": 1}
+            tags: dict[str, Any] = {"metadata": None, "subfiletype": 1}
             if number == 0:
-                told = {"metadata": _metadata(layout), "subifds": len(below)}
+                tags = {"metadata": _metadata(layout), "subifds": len(below)}
             scaled = _shrunk(options, 2**number)
-            tiff.write(tiles, shape=layout.shape(size), dtype=layout.dtype, **told, **scaled)
+            tiff.write(tiles, shape=layout.shape(size), dtype=layout.dtype, **tags, **scaled)
 
 
 def half(image: NDArray[Any], rgb: bool) -> NDArray[Any]:
@@ -181,7 +181,7 @@ def _check(path: Path, image: NDArray[Any], channels: Sequence[str] | None, jpeg
     rgb = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
     if channels is None and not rgb:
         raise RegdataError(
-            f"{path}: expected an RGB picture (H, W, 3) uint8, came {image.shape} {image.dtype}; "
+            f"{path}: expected an RGB picture (H, W, 3) uint8, got {image.shape} {image.dtype}; "
             "pass channel names with (C, H, W)"
         )
     if channels is not None and (image.ndim != 3 or len(channels) != len(image) or jpeg):

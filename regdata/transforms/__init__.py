@@ -1,4 +1,4 @@
-"""The one transform between two slides, and what can be seen and written through it."""
+"""The one transform between two slides, and slides and files mapped through it."""
 
 import lazy_loader
 

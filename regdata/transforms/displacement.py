@@ -44,17 +44,17 @@ class Displacement:
         """Refuse what is not a field."""
         _check_grid("control points", self.coefficients, 4)
         if (kind := self.coefficients.dtype) not in (np.float32, np.float64):
-            raise RegdataError(f"expected control points in float32 or float64, came {kind}")
+            raise RegdataError(f"expected control points in float32 or float64, got {kind}")
         if np.shape(self.origin_um) != (2,) or not np.isfinite(self.origin_um).all():
-            raise RegdataError(f"expected the origin of a field as (x, y), came {self.origin_um}")
+            raise RegdataError(f"expected the origin of a field as (x, y), got {self.origin_um}")
         if not 0 < self.spacing_um < np.inf:
-            raise RegdataError(f"expected a positive spacing of a field, came {self.spacing_um}")
+            raise RegdataError(f"expected a positive spacing of a field, got {self.spacing_um}")
 
     @classmethod
     def through(
         cls, samples: NDArray[np.floating], origin_um: NDArray[np.float64], spacing_um: float
     ) -> "Displacement":
-        """Field that takes given values at the nodes of a grid.
+        """The field that takes given values at the nodes of a grid.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Displacement:
         return out.reshape(*np.shape(xy_um), 2)
 
     def undone(self, xy_um: Points) -> Points:
-        """Points that x + u(x) takes to the given ones, (..., 2) µm; right to 1e-5 µm.
+        """Points x with x + u(x) at the given points, (..., 2) µm; right to 1e-5 µm.
 
         Raises
         ------
@@ -113,12 +113,12 @@ class Displacement:
             x, y = points[first]
             raise RegdataError(
                 f"the displacement field folds near ({x:.1f}, {y:.1f}) µm: expected one way back, "
-                f"came none or several for {lost} of {len(points)} points; use a smoother field"
+                f"got none or several for {lost} of {len(points)} points; use a smoother field"
             )
         return out.reshape(np.shape(xy_um))
 
     def min_jacobian(self, per_cell: int = 4) -> float:
-        """Smallest Jacobian determinant of x + u(x) found on a dense grid; below 0 it folds.
+        """Smallest Jacobian determinant of x + u(x) on a dense grid; below 0 the field folds.
 
         A sample, not a proof: between the points looked at it can be a little smaller. The
         outermost cells, where the field is constant outwards, are looked at too.
@@ -140,7 +140,7 @@ def _check_grid(what: str, values: NDArray[np.floating], least: int) -> None:
     shape = values.shape
     if len(shape) != 3 or shape[0] != 2 or min(shape[1:]) < least:
         wanted = f"(2, rows, cols), {least} x {least} or more"
-        raise RegdataError(f"expected {what} of a field as {wanted}, came {shape}")
+        raise RegdataError(f"expected {what} of a field as {wanted}, got {shape}")
     if not np.isfinite(values).all():
         raise RegdataError(f"expected finite {what} of a field, some are not")
 

@@ -32,7 +32,7 @@ _CHUNK = 512  # control points a side
 def save_transform(
     path: StrPath, transform: Transform, about: Mapping[str, str | float | int] | None = None
 ) -> None:
-    """Write a transform; what is read back is equal to the last bit.
+    """Write a transform to a file, exact to the last bit.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def save_transform(
     path = Path(path)
     for name in about or {}:
         if not name or "/" in name or name == ".":
-            raise RegdataError(f"expected names without / for what is known, came {name!r}")
+            raise RegdataError(f"expected names without / for what is known, got {name!r}")
     with replacing(path) as part, h5py.File(part, "w") as file:
         count = len(transform.steps)
         file.attrs.update({"format": _FORMAT, "schema": SCHEMA, "unit": "um", "count": count})
@@ -59,7 +59,7 @@ def save_transform(
 
 
 def load_transform(path: StrPath) -> Transform:
-    """Read a transform that `save_transform` wrote.
+    """The transform in a file that `save_transform` wrote.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def load_transform(path: StrPath) -> Transform:
 
 
 def read_about(path: StrPath) -> dict[str, str | float | int]:
-    """What a file of a transform says of how it was made.
+    """The notes on how a transform was made, from its file: the `about` of `save_transform`.
 
     Raises
     ------

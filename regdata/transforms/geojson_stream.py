@@ -25,7 +25,7 @@ _DECODER = json.JSONDecoder()
 def mapped_geojson(
     text: str, to_other: Callable[[Points], Points], write: Callable[[str], object]
 ) -> int:
-    """Write GeoJSON with other coordinates.
+    """Write GeoJSON with mapped coordinates; returns the number of positions.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def mapped_geojson(
         A FeatureCollection, one feature, one geometry, or a bare list of features or geometries.
         A position may have more than x and y; what is more is kept.
     to_other
-        Maps points, (N, 2).
+        Maps points, (N, 2) float64, in the text's unit.
     write
         Takes the parts of the result in order; coordinates have four decimals.
 

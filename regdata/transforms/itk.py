@@ -52,9 +52,9 @@ def write_itk(
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise RegdataError(f"expected a name in {', '.join(SUFFIXES)} for ITK, came {path}")
+        raise RegdataError(f"expected a name in {', '.join(SUFFIXES)} for ITK, got {path}")
     if not (0 < spacing_um < np.inf and min(size_um) > 0 and np.isfinite(size_um).all()):
-        raise RegdataError(f"expected a size and a spacing in µm, came {size_um}, {spacing_um}")
+        raise RegdataError(f"expected a size and a spacing in µm, got {size_um}, {spacing_um}")
     matrix = _affine_part(transform)
     itk = _sitk.AffineTransform(2)
     itk.SetMatrix(matrix[:2, :2].ravel().tolist())
@@ -75,7 +75,7 @@ def write_itk(
 
 
 def read_itk(path: StrPath) -> Transform:
-    """Read a transform of ITK, 2-D.
+    """The 2-D transform in a file of ITK.
 
     Translation, scale, Euler, similarity and affine transforms, displacement fields, cubic
     B-splines and composites of these. Within a field B-splines are exact; displacement fields
@@ -96,16 +96,16 @@ def read_itk(path: StrPath) -> Transform:
     if not path.is_file():
         raise RegdataError(f"{path}: no such file; expected a transform of ITK")
     try:
-        found = _sitk.ReadTransform(str(path))
+        itk = _sitk.ReadTransform(str(path))
     except RuntimeError as error:
         raise RegdataError(
             f"{path} is no transform that ITK can read: {_reason(error)}; expected one in "
             f"{', '.join(SUFFIXES)}"
         ) from error
-    if found.GetDimension() != 2:
-        raise RegdataError(f"expected a 2-D transform in {path}, came {found.GetDimension()}-D")
+    if itk.GetDimension() != 2:
+        raise RegdataError(f"expected a 2-D transform in {path}, got {itk.GetDimension()}-D")
     try:
-        return _from_itk(found)
+        return _from_itk(itk)
     except RegdataError as error:
         raise RegdataError(f"{path}: {error}") from error
 
@@ -143,14 +143,14 @@ def _from_itk(itk: Any) -> Transform:
         return _on_grid(image, samples, Displacement.through)
     if name == "BSplineTransform":
         if itk.GetOrder() != 3:
-            raise RegdataError(f"expected a cubic B-spline, came order {itk.GetOrder()}")
+            raise RegdataError(f"expected a cubic B-spline, got order {itk.GetOrder()}")
         images = itk.GetCoefficientImages()
         control = np.stack([_sitk.GetArrayFromImage(image) for image in images])
         return _on_grid(images[0], control, _controlled)
     if itk.IsLinear():
         return Transform.affine(_probed(itk))
     raise RegdataError(
-        f"expected a linear transform, displacement field or B-spline of ITK, came {name}"
+        f"expected a linear transform, displacement field or B-spline of ITK, got {name}"
     )
 
 
@@ -174,11 +174,11 @@ def _on_grid(
     axes = np.array(image.GetDirection()).reshape(2, 2) * np.array(image.GetSpacing()) / spacing
     if np.allclose(axes, np.eye(2), rtol=0, atol=1e-12):
         return Transform.displaced(make(values, origin, spacing))
-    seen = np.tensordot(np.linalg.inv(axes), values, axes=1)
+    turned = np.tensordot(np.linalg.inv(axes), values, axes=1)
     matrix = np.eye(3)
     matrix[:2, :2], matrix[:2, 2] = axes, origin
     to_image = Transform.affine(matrix)
-    field = Transform.displaced(make(seen, np.zeros(2), spacing))
+    field = Transform.displaced(make(turned, np.zeros(2), spacing))
     return to_image.inverse().then(field).then(to_image)
 
 
@@ -194,5 +194,5 @@ def _probed(itk: Any) -> Matrix:
 def _reason(error: RuntimeError) -> str:
     """The line of ITK's report that says what is wrong."""
     lines = str(error).strip().splitlines()
-    said = [line for line in lines if "ITK ERROR" in line] or lines[-1:]
-    return said[0].rsplit("): ", 1)[-1].strip().rstrip(".")
+    reasons = [line for line in lines if "ITK ERROR" in line] or lines[-1:]
+    return reasons[0].rsplit("): ", 1)[-1].strip().rstrip(".")

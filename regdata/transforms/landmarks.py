@@ -40,7 +40,7 @@ class TargetError:
 
 
 def read_landmarks(path: StrPath) -> Points:
-    """Read landmarks, (N, 2) level-0 pixels.
+    """Landmarks of a file, (N, 2) level-0 pixels.
 
     The first line names the columns: `x` and `y` in upper or lower case; others, such as the
     index of ANHIR and ImageJ, are ignored. Fields are parted by commas, semicolons or tabs.
@@ -64,18 +64,18 @@ def read_landmarks(path: StrPath) -> Points:
     if names.count("x") != 1 or names.count("y") != 1:
         raise RegdataError(f"{path} begins with {header[:60]!r}; {wanted}")
     columns = (names.index("x"), names.index("y"))
-    found = []
+    rows = []
     for number, line in enumerate(lines[1:], 2):
         fields = [field.strip(' "') for field in line.split(delimiter)]
         if any(fields):
             xy = _point(fields, columns)
             if not np.isfinite(xy).all():
-                came = f"expected numbers for x and y, came {line[:60]!r}"
-                raise RegdataError(f"line {number} of {path}: {came}")
-            found.append(xy)
-    if not found:
+                problem = f"expected numbers for x and y, got {line[:60]!r}"
+                raise RegdataError(f"line {number} of {path}: {problem}")
+            rows.append(xy)
+    if not rows:
         raise RegdataError(f"{path} holds no landmarks; {wanted}")
-    return np.array(found, np.float64)
+    return np.array(rows, np.float64)
 
 
 def _point(fields: list[str], columns: tuple[int, int]) -> tuple[float, float]:
@@ -88,7 +88,7 @@ def _point(fields: list[str], columns: tuple[int, int]) -> tuple[float, float]:
 def fit_landmarks(
     he_um: Points, if_um: Points, kind: Literal["similarity", "affine"] = "similarity"
 ) -> Transform:
-    """Find the map that takes landmarks closest to their partners, by least squares.
+    """The map that takes landmarks closest to their partners, by least squares.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def _similarity(from_: Points, to: Points) -> NDArray[np.float64]:
 def target_error(
     transform: Transform, he_um: Points, if_um: Points, diagonal_um: float
 ) -> TargetError:
-    """Measure a transform on landmarks that it was not made from.
+    """The errors of a transform at landmarks that it was not made from.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def target_error(
     """
     he, if_ = _paired(he_um, if_um, 1)
     if not 0 < diagonal_um < np.inf:
-        raise RegdataError(f"expected a positive diagonal in µm, came {diagonal_um}")
+        raise RegdataError(f"expected a positive diagonal in µm, got {diagonal_um}")
     tre = np.linalg.norm(transform.points(he) - if_, axis=1)
     median, mean, most = float(np.median(tre)), float(tre.mean()), float(tre.max())
     return TargetError(
@@ -189,12 +189,12 @@ def _paired(he_um: Points, if_um: Points, least: int) -> tuple[Points, Points]:
     he, if_ = np.asarray(he_um, np.float64), np.asarray(if_um, np.float64)
     for points in (he, if_):
         if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-            raise RegdataError(f"expected (N, 2) finite landmarks, came {points.shape}")
+            raise RegdataError(f"expected (N, 2) finite landmarks, got {points.shape}")
     if len(he) != len(if_):
         raise RegdataError(
-            f"expected as many landmarks on both slides, came {len(he)} on the H&E and "
+            f"expected as many landmarks on both slides, got {len(he)} on the H&E and "
             f"{len(if_)} on the IF; row i of either must be the same place"
         )
     if len(he) < least:
-        raise RegdataError(f"expected {least} landmarks or more, came {len(he)}")
+        raise RegdataError(f"expected {least} landmarks or more, got {len(he)}")
     return he, if_

@@ -13,7 +13,7 @@ from regdata.arrays import Floats
 def between_nodes(
     nodes: Floats, step: int, start: tuple[int, int], size: tuple[int, int]
 ) -> Floats:
-    """Points at every pixel from points at every `step`-th.
+    """Points at every pixel, (h, w, 2), interpolated from points at every `step`-th.
 
     Lagrange's cubic through four nodes: its error falls with the fourth power of `step`, and it
     keeps straight what is straight.

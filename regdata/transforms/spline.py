@@ -102,7 +102,7 @@ def differentiate(
 
 @njit(cache=True, nogil=True)
 def smallest_determinant(spacing: float, c: NDArray[np.floating], per_cell: int) -> float:
-    """The smallest determinant of these on a grid of `per_cell` points along each cell."""
+    """The smallest Jacobian determinant of x + u(x), at `per_cell` points a side of each cell."""
     smallest = np.inf
     for row in range((c.shape[1] - 1) * per_cell + 1):
         for col in range((c.shape[2] - 1) * per_cell + 1):
@@ -115,15 +115,15 @@ def smallest_determinant(spacing: float, c: NDArray[np.floating], per_cell: int)
 def undo(
     origin: Points, spacing: float, c: NDArray[np.floating], xy: Points, out: Points
 ) -> tuple[int, int]:
-    """Solve for all points; the number of those without a solution, and the first of them."""
+    """Write the x with x + u(x) = xy, (N, 2) µm, into `out`; count and first of unsolved points."""
     lost, first = 0, -1
     for i in range(len(xy)):
         # counted in control points throughout: a + u(a) = target, u in spacings
         x, y = (xy[i, 0] - origin[0]) / spacing, (xy[i, 1] - origin[1]) / spacing
         if np.isfinite(x) and np.isfinite(y):
-            found, ax, ay = _solve(c, spacing, x, y)
+            solved, ax, ay = _solve(c, spacing, x, y)
             out[i] = ax * spacing + origin[0], ay * spacing + origin[1]
-            if not found:
+            if not solved:
                 first = i if lost == 0 else first
                 lost += 1
         else:

@@ -29,14 +29,14 @@ class Affine:
         """Refuse what is not an affine map."""
         shape = np.shape(self.matrix)
         if shape != (3, 3):
-            raise RegdataError(f"expected a (3, 3) affine matrix, came {shape}")
+            raise RegdataError(f"expected a (3, 3) affine matrix, got {shape}")
         last_right = np.allclose(self.matrix[2], [0, 0, 1], rtol=0, atol=1e-9)
         if not np.isfinite(self.matrix).all() or not last_right:
             rows = np.asarray(self.matrix).tolist()
-            raise RegdataError(f"expected a finite matrix with last row 0, 0, 1, came {rows}")
+            raise RegdataError(f"expected a finite matrix with last row 0, 0, 1, got {rows}")
 
     def points(self, xy_um: Points) -> Points:
-        """Map points, (..., 2) µm."""
+        """Mapped points, (..., 2) µm as the given ones."""
         mapped: Points = xy_um @ self.matrix[:2, :2].T + self.matrix[:2, 2]
         return mapped
 
@@ -45,12 +45,12 @@ class Affine:
         return np.broadcast_to(self.matrix[:2, :2], (*xy_um.shape, 2))
 
     def inverse(self) -> "Affine":
-        """The step back."""
+        """The inverse step."""
         try:
             back = np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
         except np.linalg.LinAlgError as error:
             rows = self.matrix.tolist()
-            raise RegdataError(f"expected a matrix that has an inverse, came {rows}") from error
+            raise RegdataError(f"expected a matrix that has an inverse, got {rows}") from error
         back[2] = 0, 0, 1
         return Affine(back)
 
@@ -71,7 +71,7 @@ class Displaced:
     inverted: bool = False
 
     def points(self, xy_um: Points) -> Points:
-        """Map points, (..., 2) µm."""
+        """Mapped points, (..., 2) µm as the given ones."""
         if self.inverted:
             return self.field.undone(xy_um)
         return xy_um + self.field.displacement(xy_um)
@@ -83,7 +83,7 @@ class Displaced:
         return self.field.jacobian(xy_um)
 
     def inverse(self) -> "Displaced":
-        """The step back."""
+        """The inverse step."""
         return Displaced(self.field, not self.inverted)
 
 
@@ -91,7 +91,7 @@ Step = Affine | Displaced
 
 
 def step_to_dict(step: Step) -> dict[str, Any]:
-    """What a file keeps of one step."""
+    """A step as names, numbers and arrays, for a file."""
     if isinstance(step, Affine):
         return {"kind": "affine", "matrix": step.matrix}
     return {
@@ -104,7 +104,7 @@ def step_to_dict(step: Step) -> dict[str, Any]:
 
 
 def step_from_dict(stored: dict[str, Any]) -> Step:
-    """Read back what `step_to_dict` gave."""
+    """The step that `step_to_dict` turned into a dictionary."""
     kind = stored["kind"]
     if kind == "affine":
         return Affine(np.asarray(stored["matrix"], np.float64))

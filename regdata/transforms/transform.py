@@ -38,16 +38,16 @@ class Transform:
 
     @classmethod
     def affine(cls, matrix: Matrix) -> "Transform":
-        """Make a transform of one (3, 3) matrix, last row 0, 0, 1."""
+        """A transform of one (3, 3) matrix, µm to µm, last row 0, 0, 1."""
         return cls((Affine(np.asarray(matrix, np.float64)),))
 
     @classmethod
     def displaced(cls, field: Displacement) -> "Transform":
-        """Make a transform of one displacement: x to x + u(x)."""
+        """A transform of one displacement: x to x + u(x)."""
         return cls((Displaced(field),))
 
     def then(self, following: "Transform") -> "Transform":
-        """Apply this transform first, then another; neighbouring matrices become one.
+        """The transform followed by another; neighbouring matrices become one.
 
         Examples
         --------
@@ -65,7 +65,7 @@ class Transform:
         return Transform(tuple(steps))
 
     def points(self, xy_um: Points) -> Points:
-        """Map points.
+        """Points mapped to the other slide, µm.
 
         Parameters
         ----------
@@ -112,12 +112,12 @@ class Transform:
 
     @property
     def is_affine(self) -> bool:
-        """Whether one matrix says it all."""
+        """Whether the transform is a single matrix."""
         return all(isinstance(step, Affine) for step in self.steps)
 
     @property
     def matrix(self) -> Matrix:
-        """(3, 3) of an affine transform.
+        """The matrix (3, 3) of an affine transform, µm to µm.
 
         Raises
         ------
@@ -128,14 +128,14 @@ class Transform:
         for step in self.steps:
             if not isinstance(step, Affine):
                 raise RegdataError(
-                    "expected an affine transform, came one with a displacement, which no matrix "
+                    "expected an affine transform, got one with a displacement, which no matrix "
                     "can hold; keep it with save_transform"
                 )
             matrix = step.matrix @ matrix
         return matrix
 
     def nearest_affine(self, size_um: Points) -> Matrix:
-        """(3, 3): the matrix that agrees best with it over a slide of (w, h) µm."""
+        """The matrix (3, 3) that agrees best with the transform over a slide of (w, h) µm."""
         if self.is_affine:
             return self.matrix
         share = (np.arange(_FITTED) + 0.5) / _FITTED
@@ -145,10 +145,10 @@ class Transform:
         return np.vstack([fit.T, [0.0, 0.0, 1.0]])
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file keeps of it: names, numbers and arrays."""
+        """The transform as names, numbers and arrays, for a file."""
         return {str(i): step_to_dict(step) for i, step in enumerate(self.steps)}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "Transform":
-        """Read back what `to_dict` gave."""
+        """The transform that `to_dict` turned into a dictionary."""
         return cls(tuple(step_from_dict(stored[str(i)]) for i in range(len(stored))))

@@ -1,4 +1,4 @@
-"""A registered slide is itself a slide: the IF slide seen in the frame of the H&E slide.
+"""A registered slide is itself a slide: the IF slide in the frame of the H&E slide.
 
 Conventions
 -----------
@@ -37,7 +37,7 @@ _PROBES = 16  # places a side at which the scale of the transform is taken
 def warped(
     if_slide: Slide, he_slide: Slide, he_to_if: Transform, mpp: float | None = None
 ) -> Slide:
-    """See the IF slide in the frame of the H&E slide.
+    """The IF slide in the frame of the H&E slide, as a slide of its own.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What lies on one slide written in the frame of the other: pixels, points, outlines."""
+"""Files of one slide written in the frame of the other: pixels, points, outlines."""
 
 import csv
 import gzip
@@ -54,19 +54,19 @@ class PixelMap:
 
 def write_warped(
     path: StrPath,
-    seen: Slide,
+    warped_slide: Slide,
     channels: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> tuple[int, int]:
-    """Write a slide seen in the frame of another as a pyramid, in a stream.
+    """Write a warped slide as a pyramid, strip by strip; returns its (w, h).
 
     Parameters
     ----------
     path
         The OME-TIFF, or OME-Zarr if it ends in `.zarr`; nothing stands there before it is
         complete.
-    seen
-        What `warped` gives; pixel for pixel it is what is written.
+    warped_slide
+        The result of `warped`, written pixel for pixel.
     channels
         Indices of its channels to write, in order; all by default.
 
@@ -76,21 +76,28 @@ def write_warped(
         (w, h) written.
     """
     path = Path(path)
-    wanted = tuple(range(len(seen.channels))) if channels is None else tuple(channels)
-    names = tuple(seen.channels[k] for k in wanted)
-    rgb = names == RGB and seen.dtype == np.uint8
-    layout = Layout(seen.size, seen.dtype, seen.known_mpp("he_mpp"), None if rgb else names)
+    wanted = tuple(range(len(warped_slide.channels))) if channels is None else tuple(channels)
+    names = tuple(warped_slide.channels[k] for k in wanted)
+    rgb = names == RGB and warped_slide.dtype == np.uint8
+    layout = Layout(
+        warped_slide.size,
+        warped_slide.dtype,
+        warped_slide.known_mpp("he_mpp"),
+        None if rgb else names,
+    )
     together: list[tuple[int, ...]] = [wanted] if rgb else [(k,) for k in wanted]
     write = stream_ome_zarr if path.suffix.lower() == ".zarr" else stream_ome_tiff
-    write(path, layout, _strips(seen, together, progress))
-    return seen.size
+    write(path, layout, _strips(warped_slide, together, progress))
+    return warped_slide.size
 
 
-def _strips(seen: Slide, together: list[tuple[int, ...]], progress: Progress) -> Iterator[Pixels]:
-    width, height = seen.size
+def _strips(
+    warped_slide: Slide, together: list[tuple[int, ...]], progress: Progress
+) -> Iterator[Pixels]:
+    width, height = warped_slide.size
     for number, channels in enumerate(together):
         for y in range(0, height, STRIP):
-            strip = seen.pixels(0, Box(0, y, width, min(STRIP, height - y)), channels)
+            strip = warped_slide.pixels(0, Box(0, y, width, min(STRIP, height - y)), channels)
             progress((number + min(1.0, (y + STRIP) / height)) / len(together))
             yield strip.transpose(1, 2, 0) if len(channels) > 1 else strip[0]
 
@@ -106,7 +113,7 @@ def warp_points(source: StrPath, target: StrPath, to_other: Callable[[Points], P
     target
         The same table with other x and y, to 1/10,000 pixel.
     to_other
-        Maps (N, 2) pixels.
+        Maps (N, 2) float64, level-0 pixels of one slide to those of the other.
 
     Returns
     -------
@@ -149,7 +156,7 @@ def warp_geojson(source: StrPath, target: StrPath, to_other: Callable[[Points], 
         All coordinates mapped, those of `nucleusGeometry` too, everything else kept except
         boxes (`bbox`), which would be wrong. Gzipped if it ends in `.gz`.
     to_other
-        Maps (N, 2) pixels.
+        Maps (N, 2) float64, level-0 pixels of one slide to those of the other.
 
     Returns
     -------
@@ -189,9 +196,9 @@ def _table(path: Path) -> Iterator[tuple[IO[str], str]]:
 def _columns(path: Path, header: list[str]) -> tuple[int, int]:
     names = [name.strip().lower() for name in header]
     if names.count("x") != 1 or names.count("y") != 1:
-        found = ", ".join(header)
+        listed = ", ".join(header)
         raise RegdataError(
-            f"expected one column x and one column y in {path}, found {found[:200] or 'none'}"
+            f"expected one column x and one column y in {path}, got {listed[:200] or 'none'}"
         )
     return names.index("x"), names.index("y")
 
@@ -202,8 +209,8 @@ def _point(path: Path, line: int, row: list[str], x: int, y: int) -> tuple[float
     except (ValueError, IndexError):
         point = math.nan, math.nan
     if not (math.isfinite(point[0]) and math.isfinite(point[1])):
-        found = ", ".join(row)
-        raise RegdataError(f"expected numbers x and y in line {line} of {path}, found {found[:80]}")
+        fields = ", ".join(row)
+        raise RegdataError(f"expected numbers x and y in line {line} of {path}, got {fields[:80]}")
     return point
 
 

@@ -1,4 +1,4 @@
-"""Other programs that can find the deformation, by name, and whether they are there.
+"""Other programs that can find the deformation, by name, and whether they are installed.
 
 All give the one transform type. SimpleITK and elastix take densities and a pose to begin with;
 VALIS reads the files itself and needs none, so it is called by `backend_valis.deform_valis`.
@@ -36,7 +36,7 @@ class Backend:
     deform
         (fixed, moving, start, progress) to the whole map, H&E µm to IF µm.
     missing
-        What to do to have it; None when it is there.
+        How to install it; None when it is installed.
     """
 
     deform: Deform
@@ -52,7 +52,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
 
 
 def check_backend(name: BackendName, valis_python: Path | None = None) -> None:
-    """Refuse a program that is not there before anything is read.
+    """Refuse a program that is not installed, before anything is read.
 
     Raises
     ------

@@ -28,7 +28,7 @@ _SEED = 1
 
 
 def missing_elastix() -> str | None:
-    """What to do to have elastix, or None when it is there."""
+    """How to install elastix, or None when it is installed."""
     try:
         version("itk-elastix")
     except PackageNotFoundError:
@@ -39,7 +39,7 @@ def missing_elastix() -> str | None:
 def deform_elastix(
     fixed: Density, moving: Density, start: Matrix, progress: Progress = silent
 ) -> Transform:
-    """Find the deformation with elastix.
+    """The whole map, H&E µm to IF µm, with the deformation by elastix.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def deform_elastix(
         itk = importlib.import_module("itk")
         images = [_image(itk, plane, fixed.mpp) for plane in (fixed.values, there.values)]
         try:
-            _, found = itk.elastix_registration_method(
+            _, result = itk.elastix_registration_method(
                 *images,
                 parameter_object=_settings(itk, fixed.mpp),
                 fixed_mask=_image(itk, both.astype(np.uint8), fixed.mpp),
@@ -77,9 +77,11 @@ def deform_elastix(
                 log_to_console=False,
             )
         except RuntimeError as error:
-            said = str(error).strip().splitlines() or ["it does not say why"]
-            raise RegdataError(f"elastix failed: {said[-1].strip()}; use another engine") from error
-        field = _field(dict(found.GetParameterMap(0)))
+            report = str(error).strip().splitlines() or ["it does not say why"]
+            raise RegdataError(
+                f"elastix failed: {report[-1].strip()}; use another engine"
+            ) from error
+        field = _field(dict(result.GetParameterMap(0)))
     progress(1.0)
     return checked(unfolded(field), start, "elastix")
 
@@ -112,17 +114,17 @@ def _settings(itk: Any, mpp: float) -> Any:
     return settings
 
 
-def _field(found: dict[str, tuple[str, ...]]) -> Displacement:
+def _field(parameters: dict[str, tuple[str, ...]]) -> Displacement:
     """The B-spline of elastix itself: the same control points, so nothing is lost by sampling."""
 
     def numbers(name: str) -> NDArray[np.float64]:
-        return np.array(found[name], np.float64)
+        return np.array(parameters[name], np.float64)
 
     columns, rows = numbers("GridSize").astype(int)
     control = numbers("TransformParameters").reshape(2, rows, columns)
     spacing = numbers("GridSpacing")
-    if found["Transform"][0] not in ("BSplineTransform", "RecursiveBSplineTransform") or (
+    if parameters["Transform"][0] not in ("BSplineTransform", "RecursiveBSplineTransform") or (
         not np.isclose(*spacing) or not np.allclose(numbers("GridDirection"), [1, 0, 0, 1])
     ):
-        raise RegdataError("elastix gave another kind of transform than was asked for")
+        raise RegdataError("elastix gave another kind of transform than was requested")
     return Displacement(numbers("GridOrigin"), float(spacing[0]), control)

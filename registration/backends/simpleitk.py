@@ -35,7 +35,7 @@ _SEED = 1
 def deform_simpleitk(
     fixed: Density, moving: Density, start: Matrix, progress: Progress = silent
 ) -> Transform:
-    """Find the deformation with SimpleITK.
+    """The whole map, H&E µm to IF µm, with the deformation by SimpleITK.
 
     An affine refinement, then B-splines of finer and finer control points, each found between
     the densities as those before have brought them together. (ITK's own way to refine a B-spline,
@@ -62,20 +62,20 @@ def deform_simpleitk(
     """
     step = max(_LEVELS[-1].mpp, fixed.mpp)
     matrix = refined(fixed.coarser(step), moving.coarser(step), start, step, AFFINE)
-    found = Transform.affine(matrix)
+    he_to_if = Transform.affine(matrix)
     for done, level in enumerate(_LEVELS, 1):
         mpp = max(level.mpp, fixed.mpp)
         if done == len(_LEVELS) or mpp > fixed.mpp:  # a coarse slide has no use for all levels
             here = fixed.coarser(mpp)
-            there, both = in_one_frame(here, moving, found)
+            there, both = in_one_frame(here, moving, he_to_if)
             here, there = (each.band(mpp, _DETAIL * mpp) for each in (here, there))
             field = unfolded(_spline(here, there, both, level))
-            found = Transform.displaced(field).then(found)
+            he_to_if = Transform.displaced(field).then(he_to_if)
         progress(done / len(_LEVELS))
     spacing = _LEVELS[-1].spacing_px * step / 4
     columns, rows = np.ceil(fixed.size_um / spacing).astype(int) + 1
     nodes = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=2) * spacing
-    return through_samples(found.points(nodes), spacing, matrix, "SimpleITK")
+    return through_samples(he_to_if.points(nodes), spacing, matrix, "SimpleITK")
 
 
 def _spline(
@@ -104,8 +104,8 @@ def _spline(
     try:
         method.Execute(_image(fixed.values, fixed.mpp), _image(moving.values, fixed.mpp))
     except RuntimeError as error:
-        said = str(error).strip().splitlines()[-1].strip()
-        raise RegdataError(f"SimpleITK failed: {said}; use another engine") from error
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise RegdataError(f"SimpleITK failed: {reason}; use another engine") from error
     return _field(spline)
 
 

@@ -44,14 +44,14 @@ class ValisRun:
 
 
 def missing_valis(python: Path | None = None) -> str | None:
-    """What to do to have VALIS, or None when its interpreter is there; it is not started."""
+    """What is missing to run VALIS, None if nothing; its interpreter is not started."""
     if python is None and importlib.util.find_spec("valis") is None:
         return (
             "VALIS is not installed here; install valis-wsi in an environment of its own and pass "
             "`valis_python=PATH`, the python in it"
         )
     if python is not None and shutil.which(str(python)) is None:
-        return f"expected a python with VALIS, came {python}, which is no program; mend the path"
+        return f"expected a python with VALIS, got {python}, which is no program; mend the path"
     return None
 
 
@@ -63,7 +63,7 @@ def deform_valis(
     score: Score,
     run: ValisRun = ValisRun(),
 ) -> Transform:
-    """Find the whole map with VALIS, which reads the files itself.
+    """The whole map, H&E µm to IF µm, by VALIS, which reads the files itself.
 
     The map of every stage is fetched, and the one that scores best is kept: VALIS's later
     stages can do worse than its rigid one.
@@ -95,15 +95,15 @@ def deform_valis(
         raise RegdataError(reason)
     with tempfile.TemporaryDirectory(prefix="regdata-valis-") as folder:
         stages, spacing_px = _fetched(he, if_, mpps, dapi, run, Path(folder))
-    found, reasons = [], []
+    maps, reasons = [], []
     for stage, mapped in stages.items():
         try:
-            found.append(_transform(mapped, spacing_px, mpps, stage))
+            maps.append(_transform(mapped, spacing_px, mpps, stage))
         except RegdataError as error:
             reasons.append(error.message)
-    if not found:
+    if not maps:
         raise RegdataError(f"no map of VALIS can be used: {'; '.join(reasons)}")
-    return max(found, key=score)
+    return max(maps, key=score)
 
 
 def _fetched(
@@ -149,10 +149,10 @@ def _transform(
     spacing_um = spacing_px * mpps[0]
     columns_rows = np.meshgrid(np.arange(columns), np.arange(rows))
     nodes = np.stack(columns_rows, axis=2).astype(np.float64) * spacing_um
-    seen = np.isfinite(mapped).all(2)
-    if seen.sum() < 3:
-        raise RegdataError(f"expected VALIS to map the H&E, came no point ({stage})")
-    start = fit_landmarks(nodes[seen], mapped[seen], "affine").matrix
+    finite = np.isfinite(mapped).all(2)
+    if finite.sum() < 3:
+        raise RegdataError(f"expected VALIS to map the H&E, got no point ({stage})")
+    start = fit_landmarks(nodes[finite], mapped[finite], "affine").matrix
     return through_samples(mapped, spacing_um, start, f"VALIS ({stage})")
 
 

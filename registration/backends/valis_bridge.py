@@ -37,12 +37,12 @@ def main(request_path: str) -> None:
     size = [int(side) for side in here.slide_dimensions_wh[0]]
     spacing = max(float(request["spacing"]), max(size) / request["most"])
     grid = points(size, spacing)
-    found = {"spacing": np.array(spacing)}
+    samples = {"spacing": np.array(spacing)}
 
     def sample(stage: str, non_rigid: bool) -> None:
         mapped = here.warp_xy_from_to(grid.reshape(-1, 2), there, non_rigid=non_rigid)
-        found[stage] = np.asarray(mapped, np.float64).reshape(grid.shape)
-        write(request["output"], found)
+        samples[stage] = np.asarray(mapped, np.float64).reshape(grid.shape)
+        write(request["output"], samples)
 
     sample("rigid", False)
     sample("non_rigid", True)

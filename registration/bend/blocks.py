@@ -1,6 +1,6 @@
 """The smooth field that matched blocks agree on: pieces that moved further than flow can see.
 
-Single blocks go astray; what most of them say does not.
+Single blocks go astray; most of them together do not.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ class Fit:
     stiffness
         See `Stiffness`; a block counts by the µm² it stands for.
     apart
-        A block this far (µm) from what the others say counts for a quarter; by default all
+        A block this far (µm) from the field of the others counts for a quarter; by default all
         count in full.
     """
 
@@ -56,7 +56,7 @@ def shift_field(
     fit: Fit,
     before: Displacement | None = None,
 ) -> Displacement:
-    """The displacement that blocks, all of them, put in front of `he_to_if`.
+    """The displacement, µm, to put in front of `he_to_if` so that the matched blocks agree.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def shift_field(
     search, fit
         How.
     before
-        One found already, which this one replaces: blocks match better once turned.
+        An earlier field, which this one replaces: blocks match better once turned.
     """
     blocks = matched(fixed, moving, behind(before, he_to_if), search)
     total = blocks if before is None else blocks.after(before)
@@ -75,7 +75,7 @@ def shift_field(
 
 
 def smooth(blocks: Blocks, size_um: Floats, step: float, fit: Fit) -> Displacement:
-    """The spline blocks agree with; most of them, when `fit.apart` says what is apart.
+    """The spline through the shifts of blocks; outliers count less when `fit.apart` is set.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _fitted(blocks: Blocks, weight: Floats, size_um: Floats, fit: Fit) -> Displa
 
 
 def piecewise(fixed: Density, moving: Density, he_to_if: Transform) -> Transform:
-    """Follow pieces of a restained section that moved on their own, by up to 200 µm.
+    """The map that follows pieces of a section that moved on their own, by up to 200 µm.
 
     Parameters
     ----------
@@ -122,11 +122,11 @@ def piecewise(fixed: Density, moving: Density, he_to_if: Transform) -> Transform
         `he_to_if` itself unless many blocks agree on a shift of more than 10 µm, and nuclei
         lie better on each other for it; right to a few µm.
     """
-    if max(fixed.mpp, moving.mpp) > _DETAIL_MOST:  # no nuclei to be seen on so coarse a map
+    if max(fixed.mpp, moving.mpp) > _DETAIL_MOST:  # so coarse a map shows no nuclei
         return he_to_if
     few = replace(_PASSES[0][0], step=2 * _PASSES[0][0].step)  # enough to see whether to go on
-    seen = trusted(matched(fixed, moving, he_to_if, few), few.step)
-    if (np.linalg.norm(seen.shift, axis=1) > _FAR_UM).sum() < _MANY:
+    blocks = trusted(matched(fixed, moving, he_to_if, few), few.step)
+    if (np.linalg.norm(blocks.shift, axis=1) > _FAR_UM).sum() < _MANY:
         return he_to_if
     field: Displacement | None = None
     for search, fit in _PASSES:

@@ -58,7 +58,7 @@ ROUNDS = (
     Round("polish", 0.5, 16.0, 0.5, 5.0, Stiffness(100, _SMOOTH)),
     Round("polish", 0.5, 16.0, 0.5, 4.0, Stiffness(50, _SMOOTH)),
 )
-"""For nuclei seen at 0.5 µm per pixel. The polish begins stiff, as its first steps are long."""
+"""For nuclei at 0.5 µm per pixel. The polish begins stiff, as its first steps are long."""
 
 _TILE = 1024  # px
 _MARGIN = 64  # px around it
@@ -97,7 +97,7 @@ def deform(
     rounds: tuple[Round, ...] = ROUNDS,
     progress: Progress = silent,
 ) -> Transform:
-    """Put a smooth displacement in front of a map.
+    """A map refined by a smooth displacement in front of it, H&E µm to IF µm.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What tiles say of the displacement, summed in small cells of the H&E.
+"""Evidence of tiles for the displacement, summed in small cells of the H&E.
 
 Conventions
 -----------
@@ -37,7 +37,7 @@ class Evidence:
         return cls(cell_um, np.zeros((5, rows, columns), np.float32))
 
     def add(self, terms: Plane, corner: tuple[int, int], per_cell: int) -> None:
-        """Add the terms of a tile.
+        """Add the terms of a tile to the sums.
 
         Parameters
         ----------
@@ -66,14 +66,14 @@ class Evidence:
 
 
 def isotropic(weight: Plane, displacement_um: Plane) -> Plane:
-    """Terms of pixels that know their displacement alike in all directions.
+    """Terms (5, h, w) of pixels whose displacement is equally certain in all directions.
 
     Parameters
     ----------
     weight
         (h, w), one over the variance, 1 / µm².
     displacement_um
-        (h, w, 2).
+        (h, w, 2), µm.
 
     Returns
     -------

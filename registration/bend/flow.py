@@ -31,7 +31,7 @@ class Flow:
 
 
 def dense_flow(fixed: Plane, moving: Plane, window_px: float) -> Flow:
-    """Optical flow (DIS; Kroeger et al., ECCV 2016) with weights from how it proves itself.
+    """Optical flow (DIS; Kroeger et al., ECCV 2016) and how far each pixel can be trusted.
 
     The contrast of the moving map is brought to that of the fixed one first, window by window:
     uneven light misleads the flow. The trust is the product of agreement there and back, local

@@ -44,7 +44,7 @@ def stiff_enough(
     """
     field = first_without_folds(map(fit, _stiffer(stiffness)), least_area)
     if field is None:  # the stiffer ones never end
-        raise RegdataError("expected a fit stiff enough not to fold, came none")
+        raise RegdataError("expected a fit stiff enough not to fold, got none")
     return field
 
 
@@ -55,7 +55,7 @@ def _stiffer(stiffness: Stiffness) -> Iterator[Stiffness]:
 
 
 def unfolded(field: Displacement) -> Displacement:
-    """The field, smoother around places where areas shrink to less than a fifth.
+    """The field made smoother where areas shrink to less than a fifth.
 
     Tissue does not do that; a spline does where there is nothing to hold on to. Elsewhere the
     field stays as it is. Where many rounds of smoothing do not help it may still fold.
@@ -81,7 +81,7 @@ def _shrunk(field: Displacement) -> NDArray[np.bool_]:
 
 
 def checked(field: Displacement, start: Matrix, program: str) -> Transform:
-    """The displacement, then `start`; refused where it turns tissue over.
+    """The displacement followed by `start`, (3, 3) µm; refused where it turns tissue over.
 
     Raises
     ------
@@ -98,5 +98,5 @@ def checked(field: Displacement, start: Matrix, program: str) -> Transform:
 
 
 def behind(field: Displacement | None, he_to_if: Transform) -> Transform:
-    """A displacement, or none, and then a map."""
+    """The map with a displacement, if any, put in front of it, µm to µm."""
     return he_to_if if field is None else Transform.displaced(field).then(he_to_if)

@@ -12,7 +12,7 @@ _COARSE = 4  # px of a window's sigma that lose nothing by a grid of half as man
 
 
 def window_mean(plane: Plane, sigma: float) -> Plane:
-    """Gaussian mean, on a coarser grid where the window is wide.
+    """Gaussian mean around every pixel, (h, w); on a coarser grid where the window is wide.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def window_mean(plane: Plane, sigma: float) -> Plane:
 
 
 def equalised(moving: Plane, fixed: Plane, sigma: float) -> Plane:
-    """The moving map with the local mean and contrast of the fixed one, 0 to 1."""
+    """The moving map (h, w) given the local mean and contrast of the fixed one, 0 to 1."""
     mean_f, mean_m = window_mean(fixed, sigma), window_mean(moving, sigma)
     spread_f = window_mean((fixed - mean_f) ** 2, sigma) + _NOISE
     spread_m = window_mean((moving - mean_m) ** 2, sigma) + _NOISE
@@ -47,7 +47,7 @@ def equalised(moving: Plane, fixed: Plane, sigma: float) -> Plane:
 
 
 def local_correlation(a: Plane, b: Plane, sigma: float) -> tuple[Plane, Plane, Plane]:
-    """Correlation in a window, and the variance of either map there."""
+    """Local correlation of two maps (h, w) and the local variance of each, (h, w) all."""
     mean_a, mean_b = window_mean(a, sigma), window_mean(b, sigma)
     var_a = np.maximum(window_mean(a * a, sigma) - mean_a**2, 0)
     var_b = np.maximum(window_mean(b * b, sigma) - mean_b**2, 0)

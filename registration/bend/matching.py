@@ -1,7 +1,7 @@
 """Block matching: where pieces of one slide lie on the other.
 
 Optical flow sees a dozen pixels far. A piece that moved further, as neighbouring sections or torn
-tissue do, is found by trying every shift of a block.
+tissue do, needs every shift of a block tried.
 
 Conventions
 -----------
@@ -27,7 +27,7 @@ _PEAK_UM = 20.0  # half the side of a peak of correlation; a second one beside i
 _FLAT = 0.02  # contrast of density that is noise
 _LEAST_TISSUE = 0.3  # share of a block that both slides have to show
 _TRUSTED = 0.03  # least weight of a block that is believed
-_AROUND, _NEAR = 8, 3.0  # neighbours asked, and how many steps away they may be
+_AROUND, _NEAR = 8, 3.0  # neighbours compared, and how many steps away they may be
 _ALIKE = 0.15  # of their distance: the most that the shifts of neighbours differ
 
 
@@ -58,7 +58,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Blocks:
-    """What blocks say, one row each.
+    """Shifts of blocks and their weights, one row each.
 
     Attributes
     ----------
@@ -78,16 +78,16 @@ class Blocks:
         return len(self.xy)
 
     def only(self, which: NDArray[np.bool_]) -> "Blocks":
-        """Some of them."""
+        """The blocks a mask (N,) selects."""
         return Blocks(self.xy[which], self.shift[which], self.weight[which])
 
     def after(self, field: Displacement) -> "Blocks":
-        """Shifts found behind a displacement, with that displacement."""
+        """The blocks, shifts taken after a displacement, with that displacement added to them."""
         return replace(self, shift=self.shift + field.displacement(self.xy + self.shift))
 
 
 def matched(fixed: Density, moving: Density, he_to_if: Transform, search: Search) -> Blocks:
-    """Find every block of the H&E on the moving slide, around where a transform puts it."""
+    """Shifts of all blocks of the H&E on the moving slide, around where a transform puts them."""
     mpp = max(search.mpp, fixed.mpp, moving.mpp)
     fixed = fixed.coarser(mpp)
     values, inside = pulled_through(moving.coarser(mpp), fixed, he_to_if)
@@ -96,7 +96,7 @@ def matched(fixed: Density, moving: Density, he_to_if: Transform, search: Search
     here = np.pad(here, half)
     both = cv2.integral(np.pad(fixed.tissue & inside, half).astype(np.uint8))
     there = np.pad(np.where(inside, there, 0), half + reach)
-    side, found = 2 * half + 1, []
+    side, blocks = 2 * half + 1, []
     for y, x in product(*(range(step // 2, n, step) for n in fixed.values.shape)):
         tissue = both[y + side, x + side] - both[y, x + side] - both[y + side, x] + both[y, x]
         if tissue < _LEAST_TISSUE * side**2:
@@ -105,8 +105,8 @@ def matched(fixed: Density, moving: Density, he_to_if: Transform, search: Search
         block = here[y : y + side, x : x + side]
         scores = np.asarray(cv2.matchTemplate(window, block, cv2.TM_CCOEFF_NORMED), np.float32)
         shift, weight = peak(scores, max(2, round(_PEAK_UM / mpp)))
-        found.append([x + 0.5, y + 0.5, *shift, weight])
-    rows = np.array(found, np.float64).reshape(-1, 5)
+        blocks.append([x + 0.5, y + 0.5, *shift, weight])
+    rows = np.array(blocks, np.float64).reshape(-1, 5)
     return Blocks(rows[:, :2] * mpp, rows[:, 2:4] * mpp, rows[:, 4])
 
 
@@ -138,7 +138,7 @@ def peak(scores: Plane, around: int) -> tuple[Floats, float]:
 
 
 def local_contrast(values: Plane, sigma: float) -> Plane:
-    """Standard deviations from the mean of the neighbourhood, cut off at 3."""
+    """Deviation of each pixel from its neighbourhood's mean, (h, w), in SDs cut off at 3."""
     mean = blurred(values, sigma)
     spread = np.sqrt(np.maximum(blurred(values**2, sigma) - mean**2, 0))
     return np.asarray(np.clip((values - mean) / (spread + _FLAT), -3, 3), np.float32)

@@ -11,7 +11,7 @@ from regdata.registration.pose import Density, dapi_density, he_density
 from regdata.slides import Box, Pixels, Slide, hematoxylin, resample
 
 _IN_MEMORY = 4096  # px a side; a map up to this is computed once and kept
-_SAMPLED = 24  # places where the scale of a large slide's map is found
+_SAMPLED = 24  # places at which the scale of a large slide's map is measured
 _SAMPLED_PX = 512
 _LOW, _HIGH, _BACKGROUND = 1.0, 99.5, 5.0  # percentiles, as of the overview
 
@@ -40,7 +40,7 @@ class NuclearMap:
 
     @classmethod
     def of(cls, density: Density) -> "NuclearMap":
-        """Make a map of a density in memory."""
+        """A map that reads from a density in memory."""
         levels: dict[float, Plane] = {}
 
         def part(box: Box, mpp: float) -> Plane:
@@ -54,7 +54,7 @@ class NuclearMap:
     def read(
         cls, slide: Slide, mpp: float, overview: Density, nuclear: Callable[[Pixels], Plane]
     ) -> "NuclearMap":
-        """Make a map that reads its slide again for every part.
+        """A map that reads its slide anew for every part.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class NuclearMap:
         overview
             Of the whole slide; says where there is tissue.
         nuclear
-            Density of (C, h, w) pixels.
+            Density (h, w), 0 to 1, of (C, h, w) pixels.
         """
 
         def part(box: Box, part_mpp: float) -> Plane:

@@ -1,4 +1,4 @@
-"""What another program found, as the one transform type: brought into one frame and checked.
+"""Results of other programs as the one transform type, brought into one frame and checked.
 
 Conventions
 -----------
@@ -27,7 +27,7 @@ _ROUNDING = 1e-4  # px of a position that are none
 def in_one_frame(
     fixed: Density, moving: Density, he_to_if: Transform
 ) -> tuple[Density, NDArray[np.bool_]]:
-    """The moving density on the grid of the fixed one, and where both show tissue.
+    """The moving density on the grid of the fixed one, and the mask (H, W) of common tissue.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def in_one_frame(
     both = inside & fixed.tissue
     if both.sum() < _FEW:
         raise RegdataError(
-            f"expected slides that overlap, came {int(both.sum())} pixels of tissue that both "
+            f"expected slides that overlap, got {int(both.sum())} pixels of tissue that both "
             "show at the pose to begin with; check the files and their pixel sizes"
         )
     return replace(fixed, values=values, tissue=inside), both
@@ -55,7 +55,7 @@ def in_one_frame(
 def pulled_through(
     moving: Density, fixed: Density, he_to_if: Transform
 ) -> tuple[Plane, NDArray[np.bool_]]:
-    """The moving density on the fixed grid, and where it has pixels; linear interpolation."""
+    """The moving density on the fixed grid (H, W), linear, and the mask of its valid pixels."""
     height, width = fixed.values.shape
     values, inside = np.empty((height, width), np.float32), np.empty((height, width), np.bool_)
     edge = 0.5 - _ROUNDING  # beside it there is one pixel only to interpolate from
@@ -110,7 +110,7 @@ def through_samples(
     if not np.isfinite(mapped_um).all():
         lost = int((~np.isfinite(mapped_um)).any(2).sum())
         raise RegdataError(
-            f"expected {program} to map every point of the H&E, came nothing for {lost} of "
+            f"expected {program} to map every point of the H&E, got nothing for {lost} of "
             f"{mapped_um.shape[0] * mapped_um.shape[1]}; use another engine"
         )
     y, x = np.mgrid[: mapped_um.shape[0], : mapped_um.shape[1]] * spacing_um

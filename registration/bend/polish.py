@@ -16,7 +16,7 @@ _TOLERATED = 2.0  # times the typical local difference, from where a pixel count
 def polish_terms(
     fixed: Plane, moving: Plane, current_um: Plane, mpp: float, window_px: float
 ) -> Plane:
-    """Normal equations of the pixels of a tile.
+    """Normal equations of the pixels of a tile, (5, h, w) for `Evidence.add`.
 
     The moving map is brought to the local mean and contrast of the fixed one; what is left is
     explained by a shift along the mean slope of both (Benhimane & Malis, IROS 2004), pixels that
@@ -27,7 +27,7 @@ def polish_terms(
     fixed, moving
         (h, w) density, the moving one pulled through the present transform.
     current_um
-        (h, w, 2) present displacement.
+        (h, w, 2), the present displacement, µm.
     mpp
         µm per pixel.
     window_px

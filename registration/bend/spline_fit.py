@@ -24,7 +24,7 @@ _ROUNDS = 80
 
 @dataclass(frozen=True)
 class Stiffness:
-    """What a field pays for not being smooth.
+    """The penalties on a field that is not smooth.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Stiffness:
 
 
 def fitted(evidence: Evidence, stiffness: Stiffness) -> Displacement:
-    """Fit a displacement to the evidence.
+    """The smooth displacement that fits the evidence best.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ AFFINE = Descent(affine=True, samples=60_000, iterations=100, first=0.5, smalles
 def refined(
     fixed: Density, moving: Density, start: Matrix, blur_um: float, descent: Descent
 ) -> Matrix:
-    """Improve a pose.
+    """A refined pose, (3, 3) H&E µm to IF µm.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def refined(
     start
         (3, 3), H&E to IF, µm.
     blur_um
-        Sigma both are smoothed with; the pose is found from about twice that away.
+        Sigma both are smoothed with; `start` may be off by about twice that.
     descent
         How far to go.
 
@@ -99,7 +99,7 @@ def refined_in_steps(
     levels_um: Sequence[float],
     progress: Progress = silent,
 ) -> Matrix:
-    """Improve an affine pose from coarse to fine.
+    """An affine pose refined from coarse to fine, (3, 3) H&E µm to IF µm.
 
     Parameters
     ----------

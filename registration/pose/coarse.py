@@ -88,16 +88,16 @@ def coarse_poses(
 
 def better_mirror(poses: Iterable[Pose | None]) -> tuple[Pose | None, float]:
     """The better of the two mirror states, and how many times better it is (10 at most)."""
-    found = sorted((pose for pose in poses if pose), key=lambda pose: -pose.score)
-    if not found:
+    ranked = sorted((pose for pose in poses if pose), key=lambda pose: -pose.score)
+    if not ranked:
         return None, 0.0
-    other = found[1].score if len(found) > 1 else 0.0
-    return found[0], float(np.clip(found[0].score / max(other, 1e-6), 0.0, 10.0))
+    other = ranked[1].score if len(ranked) > 1 else 0.0
+    return ranked[0], float(np.clip(ranked[0].score / max(other, 1e-6), 0.0, 10.0))
 
 
 def _best(poses: Iterable[Pose | None]) -> Pose | None:
-    found = (pose for pose in poses if pose is not None)
-    return max(found, key=lambda pose: pose.score, default=None)
+    candidates = (pose for pose in poses if pose is not None)
+    return max(candidates, key=lambda pose: pose.score, default=None)
 
 
 def _clear(best: list[Pose | None]) -> bool:
@@ -147,5 +147,5 @@ def _scored(fixed: Density, moving: Density, matrix: Matrix) -> Iterator[Pose]:
         return
     share = coverage(fixed, moving, matrix)
     if share > _COVERAGE:
-        found, _ = correlation(fixed, moving, matrix)
-        yield Pose(matrix, found * float(np.sqrt(min(share, 1.0))))
+        score, _ = correlation(fixed, moving, matrix)
+        yield Pose(matrix, score * float(np.sqrt(min(share, 1.0))))

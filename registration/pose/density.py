@@ -12,7 +12,7 @@ from regdata.arrays import Plane
 from regdata.errors import RegdataError
 from regdata.slides import Box, Pixels, Slide, blurred, hematoxylin, resample, stained_tissue
 
-Matrix = NDArray[np.float64]  # (3, 3), µm to µm unless said otherwise
+Matrix = NDArray[np.float64]  # (3, 3), µm to µm unless stated otherwise
 
 Stain = Literal["hematoxylin", "dab"]
 """What shows the nuclei of a bright-field slide: hematoxylin, alone or beside brown DAB."""
@@ -37,7 +37,7 @@ class Density:
     mpp
         µm per pixel.
     tissue
-        (H, W) bool, tissue and a little around it: where the density says something.
+        (H, W) bool, tissue and a little around it: where the density means something.
     """
 
     values: Plane
@@ -46,12 +46,12 @@ class Density:
 
     @property
     def size_um(self) -> NDArray[np.float64]:
-        """(w, h) in µm."""
+        """Size of the slide, (w, h) µm."""
         return np.array(self.values.shape[::-1]) * self.mpp
 
     @property
     def um_from_index(self) -> Matrix:
-        """(3, 3): the index (x, y) of a pixel to the µm of its centre."""
+        """Matrix (3, 3) from the index (x, y) of a pixel to the µm of its centre."""
         half = self.mpp / 2
         return np.array([[self.mpp, 0, half], [0, self.mpp, half], [0, 0, 1]])
 
@@ -66,7 +66,7 @@ class Density:
         return Density(values, mpp, tissue > 0.5)
 
     def band(self, fine_um: float, coarse_um: float) -> "Density":
-        """What lies between two scales (sigma, µm), in standard deviations cut off at 3.
+        """Detail between two scales (sigma, µm), in standard deviations cut off at 3.
 
         Cutting off keeps a few very dark or very bright spots from deciding a correlation.
         """

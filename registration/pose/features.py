@@ -15,7 +15,7 @@ _PORTION = 1024  # features compared at once
 MOST_SCALE = 1.25
 """Largest ratio of the slides' true scales to their stated pixel sizes.
 
-A little above the 1.2 that is to be found, as rough poses are off by a few per cent.
+A little above the 1.2 to be covered, as rough poses are off by a few per cent.
 """
 
 Complex = NDArray[np.complex128]
@@ -38,10 +38,10 @@ def feature_pose(fixed: Density, moving: Density, mirrored: bool) -> Matrix | No
     if min(len(here), len(there)) < _FEWEST:
         return None
     i, j = _matched(words_here, words_there)
-    found = consensus(here[i], there[j], _NEAR)
-    if found is None:
+    similarity = consensus(here[i], there[j], _NEAR)
+    if similarity is None:
         return None
-    factor, shift = found
+    factor, shift = similarity
     pose = np.eye(3)
     pose[:2] = [
         [factor.real, -factor.imag, shift.real],

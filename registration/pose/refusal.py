@@ -28,24 +28,24 @@ class Limits:
     correlation: str
     mend: str
 
-    def check(self, he: Slide, if_: Slide, found: Likeness, margin: float) -> None:
-        """Refuse two slides that stay below.
+    def check(self, he: Slide, if_: Slide, likeness: Likeness, margin: float) -> None:
+        """Refuse two slides whose likeness or margin is too low.
 
         Raises
         ------
         RegdataError
-            Says what was reached and what was needed.
+            The likeness or the margin is too low; the message gives both numbers.
         """
-        at_best = f"{self.correlation} {found.correlation:.2f} at the best pose"
-        if found.z < self.z:
-            chance = f"{found.z:.1f} standard deviations above chance, {self.z:g} needed"
-            raise self.unlike(he, if_, f"{at_best} ({found.at_z(self.z):.2f} needed; {chance})")
+        at_best = f"{self.correlation} {likeness.correlation:.2f} at the best pose"
+        if likeness.z < self.z:
+            chance = f"{likeness.z:.1f} standard deviations above chance, {self.z:g} needed"
+            raise self.unlike(he, if_, f"{at_best} ({likeness.at_z(self.z):.2f} needed; {chance})")
         if margin < self.margin:
             mirrored = f"{margin:.2f} times better than mirrored, {self.margin:g} needed"
             raise self.unlike(he, if_, f"{at_best}, but only {mirrored}")
 
     def unlike(self, he: Slide, if_: Slide, why: str) -> RegdataError:
-        """The error, with its reason."""
+        """The error that says why two slides do not show the same tissue."""
         return RegdataError(
             f"{he.path} and {if_.path} do not look like the same tissue: {why}; check the files, "
             f"their pixel sizes and {self.mend}"

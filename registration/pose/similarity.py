@@ -55,7 +55,7 @@ class Likeness:
 
 
 def pulled(moving: Density, fixed: Density, he_to_if: Matrix) -> tuple[Plane, NDArray[np.bool_]]:
-    """The moving density on the fixed grid, and where it has pixels; linear interpolation."""
+    """The moving density on the fixed grid (H, W), linear, and the mask of its valid pixels."""
     index = np.linalg.inv(moving.um_from_index) @ he_to_if @ fixed.um_from_index
     size = fixed.values.shape[::-1]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -67,7 +67,7 @@ def pulled(moving: Density, fixed: Density, he_to_if: Matrix) -> tuple[Plane, ND
 
 
 def correlation(fixed: Density, moving: Density, he_to_if: Matrix) -> tuple[float, int]:
-    """Normalised cross-correlation where both are and the fixed one has tissue.
+    """Normalised cross-correlation over tissue of the fixed slide that both slides cover.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def correlation(fixed: Density, moving: Density, he_to_if: Matrix) -> tuple[floa
 
 
 def coverage(fixed: Density, moving: Density, he_to_if: Matrix) -> float:
-    """Share of what is to be seen that both slides show; the larger share of the two.
+    """Share of the visible nuclei that lie in the common field; the larger of both slides' shares.
 
     Counted by the square of the density, so that empty glass in common counts for nothing.
     """
@@ -103,7 +103,7 @@ def coverage(fixed: Density, moving: Density, he_to_if: Matrix) -> float:
 def likeness(
     fixed: Density, moving: Density, he_to_if: Matrix, shifts_um: tuple[float, float]
 ) -> Likeness:
-    """Compare the correlation at a pose with that at 48 shifted ones.
+    """The correlation at a pose beside that at 48 shifted ones.
 
     Slides of the same section agree at one place only; the shapes of tissue in general agree
     at neighbouring places too. So what counts is how far the pose stands out from the others.
@@ -113,11 +113,11 @@ def likeness(
     fixed, moving
         Densities, H&E and IF, of which only nuclear detail is left (`Density.band`).
     he_to_if
-        (3, 3), µm.
+        (3, 3), H&E µm to IF µm.
     shifts_um
         Smallest and largest shift; between them they are shares of the smaller field.
     """
-    found, pixels = correlation(fixed, moving, he_to_if)
+    at_pose, pixels = correlation(fixed, moving, he_to_if)
     null = []
     for shift in _shifts(fixed, moving, shifts_um):
         moved = he_to_if @ shift
@@ -126,8 +126,8 @@ def likeness(
             # chance correlations spread as 1 / sqrt(pixels): bring them to the pixels at hand
             null.append(float(fisher_z(by_chance)) * np.sqrt(count / max(pixels, 1)))
     if pixels < _FEW or len(null) < _DIRECTIONS:
-        return Likeness(found, 0.0, 1.0)
-    return Likeness(found, float(np.mean(null)), float(np.std(null)))
+        return Likeness(at_pose, 0.0, 1.0)
+    return Likeness(at_pose, float(np.mean(null)), float(np.std(null)))
 
 
 def _shifts(fixed: Density, moving: Density, limits: tuple[float, float]) -> list[Matrix]:

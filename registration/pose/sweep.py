@@ -36,8 +36,8 @@ def sweep(
 ) -> list[Matrix]:
     """Poses (H&E to IF, µm) of the best rotations in steps of 6 degrees, best first.
 
-    Correlation is taken where the two fields overlap (Padfield, IEEE TIP 2012), so parts of a
-    section can be found; it is weighted by the root of the overlap.
+    Correlation is taken where the two fields overlap (Padfield, IEEE TIP 2012), so a part of a
+    section is enough; it is weighted by the root of the overlap.
 
     Parameters
     ----------
@@ -48,24 +48,24 @@ def sweep(
     keep
         How many to return; no two are neighbours in rotation.
     scales
-        Tried at every rotation: how much larger the section is on the IF slide. A scale is found
-        from about 6 % away.
+        Tried at every rotation: how much larger the section is on the IF slide. A true scale
+        may be about 6 % away from one of these.
     """
     turned = _detail(moving)
     corner = int(np.ceil(np.hypot(*turned.shape) / min(scales)))
     context = _prepare(_detail(fixed), corner)
 
-    def found_at(angle: float, scale: float) -> tuple[float, Matrix]:
+    def best_at(angle: float, scale: float) -> tuple[float, Matrix]:
         least = _OVERLAP * min(fixed.values.size, turned.size / scale**2)
         return _best_shift(context, turned, scale * _linear(angle, mirrored), least)
 
-    found = [
-        max((found_at(angle, scale) for scale in scales), key=lambda one: one[0])
+    best = [
+        max((best_at(angle, scale) for scale in scales), key=lambda one: one[0])
         for angle in np.arange(0, 360, _STEP_DEG)
     ]
-    scores = np.array([score for score, _ in found])
+    scores = np.array([score for score, _ in best])
     to_um = np.linalg.inv(fixed.um_from_index)
-    return [moving.um_from_index @ found[i][1] @ to_um for i in _peaks(scores, keep)]
+    return [moving.um_from_index @ best[i][1] @ to_um for i in _peaks(scores, keep)]
 
 
 def _detail(density: Density) -> Plane:

@@ -44,9 +44,9 @@ def tile_quality(
     tile_um: float = 64.0,
     progress: Progress = silent,
 ) -> TileQuality:
-    """Judge a transform tile by tile.
+    """Correlation, error and status of every tile under a transform.
 
-    The IF slide is seen through the transform and compared with the hematoxylin of the H&E
+    The IF slide is warped by the transform and compared with the hematoxylin of the H&E
     slide, a few tiles at a time; only tiles with tissue are read.
 
     Parameters
@@ -75,7 +75,7 @@ def tile_quality(
 
 
 def assess(grid: Grid, measures: Measures) -> TileQuality:
-    """Turn what was measured into errors and statuses."""
+    """Errors and statuses of the tiles from their measures."""
     error, chance = expected_error(measures, context(grid, measures))
     status = _statuses(measures, error, chance)
     return TileQuality(

@@ -1,4 +1,4 @@
-"""A second look: what the tiles still see apart is put in front of the transform."""
+"""A second look: shifts that remain in the tiles are put in front of the transform."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ _SHRINK, _TIMES = 0.8, 20
 
 
 def second_look(quality: TileQuality, he_to_if: Transform) -> Transform:
-    """Correct a transform by the shifts its tiles are confident of.
+    """A transform corrected by the shifts its tiles are confident of.
 
     Parameters
     ----------

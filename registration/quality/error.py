@@ -24,7 +24,7 @@ _CLOSE_UM = 1.5  # neighbours this far apart half agree
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """What is fitted.
+    """The fitted constants of the error model.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Constants:
     beside
         µm that the error may differ from that of the neighbours where the tile says nothing.
     lost
-        µm expected where nothing is seen.
+        µm expected where there are no nuclei to compare.
     """
 
     own: float
@@ -86,12 +86,12 @@ class Context:
 
     @property
     def heard(self) -> Floats:
-        """How far there are neighbours to be heard, 0 to 1."""
+        """Weight of the neighbours, (N,) 0 to 1: 0 where none is confident."""
         return np.minimum(self.agreeing + self.contradicting, 1.0)
 
 
 def context(grid: Grid, measures: Measures) -> Context:
-    """Look at every tile among its neighbours."""
+    """Every tile compared with its neighbours."""
     shape = (grid.rows, grid.columns)
     shifts = measures.shift_um.reshape(*shape, 2)
     weights = measures.confidence.reshape(shape)

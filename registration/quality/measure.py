@@ -51,16 +51,16 @@ class Grid:
 
     @classmethod
     def over(cls, he: Slide, tile_um: float) -> "Grid":
-        """Cover an H&E slide."""
+        """The grid of tiles that covers an H&E slide."""
         if not 16 <= tile_um <= 1000:
-            raise RegdataError(f"expected tiles of 16 to 1000 µm, came {tile_um:g}")
+            raise RegdataError(f"expected tiles of 16 to 1000 µm, got {tile_um:g}")
         mpp = he.known_mpp("he_mpp")
         columns, rows = (max(1, math.ceil(side * mpp / tile_um - 1e-6)) for side in he.size)
         return cls(tile_um, columns, rows)
 
     @property
     def centres_um(self) -> Floats:
-        """(N, 2), row by row."""
+        """Centres of the tiles, (N, 2) µm on the H&E slide, row by row."""
         row, column = np.indices((self.rows, self.columns)).reshape(2, -1)
         return np.stack([column + 0.5, row + 0.5], 1) * self.tile_um
 
@@ -83,7 +83,7 @@ class Measures:
     shift_um
         (N, 2), the best shift.
     sd_um
-        Its predicted standard deviation along an axis; infinite where nothing is seen.
+        Its predicted standard deviation along an axis; infinite where there is nothing to compare.
     confidence
         Chance that it is the right one.
     jacobian_min, jacobian_max
@@ -124,7 +124,7 @@ def measure(
     grid: Grid,
     progress: Progress = silent,
 ) -> Measures:
-    """Measure all tiles; those without tissue are not read."""
+    """Measured values of all tiles; those without tissue are not read."""
     tissue = he_tissue(he)
     share = _share(tissue, grid, np.array(he.size) * he.known_mpp("he_mpp"))
     planes = open_planes(he, if_, dapi, he_to_if, tissue)
@@ -135,18 +135,18 @@ def measure(
             for column, tile in _tiles(planes, grid, row, range(first, last)):
                 looked[row * grid.columns + column] = tile
         progress((row + 1) / grid.rows)
-    seen = [looked.get(index, _UNSEEN) for index in range(len(share))]
+    tiles = [looked.get(index, _UNSEEN) for index in range(len(share))]
     least, most = _area_change(he_to_if, grid, share >= LEAST_TISSUE)
     return Measures(
         tissue=share,
-        nuclei=np.array([tile.nuclei for tile in seen]),
-        signal=np.array([tile.signal for tile in seen]),
-        at_zero=np.array([tile.residual.at_zero for tile in seen]),
-        at_peak=np.array([tile.residual.at_peak for tile in seen]),
-        null_z=np.array([tile.null_z for tile in seen]),
-        shift_um=np.array([tile.residual.shift_um for tile in seen]),
-        sd_um=np.array([tile.residual.sd_um for tile in seen]),
-        confidence=np.array([tile.residual.confidence for tile in seen]),
+        nuclei=np.array([tile.nuclei for tile in tiles]),
+        signal=np.array([tile.signal for tile in tiles]),
+        at_zero=np.array([tile.residual.at_zero for tile in tiles]),
+        at_peak=np.array([tile.residual.at_peak for tile in tiles]),
+        null_z=np.array([tile.null_z for tile in tiles]),
+        shift_um=np.array([tile.residual.shift_um for tile in tiles]),
+        sd_um=np.array([tile.residual.sd_um for tile in tiles]),
+        confidence=np.array([tile.residual.confidence for tile in tiles]),
         jacobian_min=least,
         jacobian_max=most,
     )
@@ -184,13 +184,13 @@ def _look(piece: Piece, across: slice, margin: int, mpp: float) -> _Looked:
     if min(spreads) == 0:
         return _Looked(NOTHING, 0.0, *spreads)
     surface = correlations(tile, moving, mpp, max(_NULL_UM))
-    found = peak(surface.within(_REACH_UM))
+    residual = peak(surface.within(_REACH_UM))
     null = fisher_z(surface.at(_null_shifts()))
     null = null[np.isfinite(null)]
     if len(null) < 8:
-        return _Looked(found, 0.0, *spreads)
-    above = float(fisher_z(found.at_zero) - null.mean()) / max(float(null.std()), 0.02)
-    return _Looked(found, above, *spreads)
+        return _Looked(residual, 0.0, *spreads)
+    above = float(fisher_z(residual.at_zero) - null.mean()) / max(float(null.std()), 0.02)
+    return _Looked(residual, above, *spreads)
 
 
 def _spread(plane: NDArray[np.float32]) -> float:

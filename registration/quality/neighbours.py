@@ -1,4 +1,4 @@
-"""What the tiles around a tile say of it.
+"""Comparison of a tile's shift with those of the tiles around it.
 
 Conventions
 -----------
@@ -22,12 +22,12 @@ def _around(values: Floats) -> Floats:
 
 
 def consensus(shifts: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """The shift the neighbours of a tile agree on, and how many there are.
+    """The median shift of each tile's neighbours, and how many neighbours count.
 
     Parameters
     ----------
     shifts
-        (rows, columns, 2).
+        (rows, columns, 2), µm.
     weights
         (rows, columns), 0 to 1.
 
@@ -66,7 +66,7 @@ def disagreement(shifts: Floats, weights: Floats) -> Floats:
 
 
 def smoothed(shifts: Floats, weights: Floats, sd_um: Floats) -> Floats:
-    """Shifts averaged with their neighbours, 0 where nothing is sure.
+    """Shifts (rows, columns, 2) µm averaged with their neighbours, 0 where none is certain.
 
     A shift counts by its precision, that of a neighbour by how far neighbours differ from one
     another besides, so that a field that varies much is averaged little. One that its neighbours
@@ -75,11 +75,11 @@ def smoothed(shifts: Floats, weights: Floats, sd_um: Floats) -> Floats:
     Parameters
     ----------
     shifts
-        (rows, columns, 2).
+        (rows, columns, 2), µm.
     weights
         (rows, columns), 0 to 1.
     sd_um
-        (rows, columns), standard deviation of a shift along an axis.
+        (rows, columns), standard deviation of a shift along an axis, µm.
 
     Returns
     -------

@@ -36,7 +36,7 @@ class _Map:
 def draw_quality(
     he: Slide, if_: Slide, dapi: int, he_to_if: Transform, quality: TileQuality, folder: Path
 ) -> list[Path]:
-    """Write pictures of how well the slides fit.
+    """Write pictures of how well the slides fit; returns their paths.
 
     A map of the expected error, the deformation, and at the best, the median and the worst
     accepted tile an overlay and a checkerboard at full resolution.
@@ -55,12 +55,12 @@ def draw_quality(
     list
         The paths.
     """
-    seen = warped(if_.channel(dapi), he, he_to_if)
+    warped_if = warped(if_.channel(dapi), he, he_to_if)
     below = _faint(he)
     pictures = [
         Picture("quality_error", _error_map(below, quality)),
         Picture("quality_deformation", _deformation(below, quality, he_to_if)),
-        *_details(he, seen, quality),
+        *_details(he, warped_if, quality),
     ]
     paths = [folder / f"{picture.name}.png" for picture in pictures]
     for path, picture in zip(paths, pictures, strict=True):
@@ -96,10 +96,10 @@ def _error_map(below: _Map, quality: TileQuality) -> RGB:
         if quality.status[index] == "reject":
             cv2.line(image, low, high, (0, 0, 0), 1, cv2.LINE_AA)
     counts = {s: int((quality.status == s).sum()) for s in ("accept", "doubtful", "reject")}
-    told = ", ".join(f"{count} {status}" for status, count in counts.items())
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items())
     ruled = _with_bar(image, below.mpp)
     return _titled(
-        _beside(ruled, _colour_bar(len(image))), f"expected error of tiles: {told} (struck out)"
+        _beside(ruled, _colour_bar(len(image))), f"expected error of tiles: {summary} (struck out)"
     )
 
 
@@ -150,7 +150,7 @@ def _deformation(below: _Map, quality: TileQuality, he_to_if: Transform) -> RGB:
 
 
 def _bent(at: Floats, he_to_if: Transform) -> Floats:
-    """What is left of mapped points, (N, 2) µm, after the best affine map, seen on the H&E."""
+    """Non-affine part of mapped points, (N, 2) µm on the H&E."""
     mapped = he_to_if.points(at)
     terms = np.column_stack([at, np.ones(len(at))])
     affine, *_ = np.linalg.lstsq(terms, mapped, rcond=None)
@@ -158,14 +158,14 @@ def _bent(at: Floats, he_to_if: Transform) -> Floats:
     return np.asarray(np.linalg.solve(affine[:2].T, rest.T).T)
 
 
-def _details(he: Slide, seen: Slide, quality: TileQuality) -> Iterator[Picture]:
+def _details(he: Slide, warped_if: Slide, quality: TileQuality) -> Iterator[Picture]:
     side = (min(_DETAIL, he.size[0]), min(_DETAIL, he.size[1]))
     mpp = he.known_mpp("he_mpp")
     for name, index in _places(quality).items():
         middle = quality.centre_um[index] / mpp
         room = np.array(he.size) - side
         x, y = np.clip(np.rint(middle - np.array(side) / 2), 0, room).astype(int).tolist()
-        rgb, dapi = he.read_rgb((x, y), side), seen.read((x, y), side)[0]
+        rgb, dapi = he.read_rgb((x, y), side), warped_if.read((x, y), side)[0]
         error = f"{name} accepted tile" if quality.status[index] == "accept" else f"{name} tile"
         text = f"{error}, expected error {quality.error_um[index]:.1f} um"
         both = overlay(rgb, dapi.astype(np.float32))

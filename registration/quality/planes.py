@@ -14,13 +14,13 @@ from regdata.transforms import Transform, warped
 _SAMPLES, _SAMPLE_PX = 48, 160  # places the scales are taken at, and pixels a side of one
 _LOW, _HIGH, _BACKGROUND = 1.0, 99.5, 5.0  # percentiles, as in registration
 _FINE_UM, _COARSE_UM = 0.5, 8.0  # sigma of the blur, and of what is taken off as uneven stain
-_NODE_UM = 4.0  # between the points at which it is asked whether the IF slide has pixels
+_NODE_UM = 4.0  # between the points tested for lying on the IF slide
 _RING = 4  # sigmas that a blur reaches
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a stain is on this slide: its background, and its range above it."""
+    """Background of a stain on this slide, and its range above it."""
 
     background: float
     low: float
@@ -28,14 +28,14 @@ class Scale:
 
     @classmethod
     def of(cls, values: Plane, background: float = 0.0) -> "Scale":
-        """Range between percentiles 1 and 99.5."""
+        """The scale between percentiles 1 and 99.5 of values, any shape."""
         if values.size == 0:
             return cls(background, 0.0, 1.0)
         low, high = np.percentile(values, [_LOW, _HIGH])
         return cls(background, float(low), max(float(high), float(low) + 1e-6))
 
     def apply(self, values: Plane) -> Plane:
-        """Values of this slide as 0 to 1."""
+        """Values of this slide, any shape, scaled to 0 to 1."""
         scaled = np.clip((values - self.low) / (self.high - self.low), 0, 1)
         return np.asarray(scaled, np.float32)
 
@@ -67,10 +67,10 @@ class Planes:
     ----------
     he
         The H&E slide.
-    seen
+    warped_if
         The nuclear channel of the IF slide in the frame of the H&E, at `mpp`.
     if_size_um
-        (w, h) of the IF slide.
+        (w, h) of the IF slide, µm.
     he_to_if
         µm on the H&E slide to µm on the IF slide.
     mpp
@@ -80,7 +80,7 @@ class Planes:
     """
 
     he: Slide
-    seen: Slide
+    warped_if: Slide
     if_size_um: NDArray[np.float64]
     he_to_if: Transform
     mpp: float
@@ -106,7 +106,7 @@ class Planes:
         downsample = self.mpp / self.he.known_mpp("he_mpp")
         corner = (box.x * downsample, box.y * downsample)
         rgb = self.he.read_rgb(corner, (box.w, box.h), downsample)
-        dapi = self.seen.read((box.x, box.y), (box.w, box.h))[0]
+        dapi = self.warped_if.read((box.x, box.y), (box.w, box.h))[0]
         return hematoxylin(rgb), np.nan_to_num(dapi.astype(np.float32))
 
     def _on_he(self, box: Box) -> Bools:
@@ -123,7 +123,7 @@ class Planes:
 
 
 def open_planes(he: Slide, if_: Slide, dapi: int, he_to_if: Transform, tissue: Bools) -> Planes:
-    """Look at a pair of slides; their scales are taken once, in tissue spread over the slide.
+    """A reader of both slides in one frame; scales are measured once, in tissue all over the slide.
 
     Parameters
     ----------
@@ -132,11 +132,11 @@ def open_planes(he: Slide, if_: Slide, dapi: int, he_to_if: Transform, tissue: B
     """
     he_mpp, if_mpp = he.known_mpp("he_mpp"), if_.known_mpp("if_mpp")
     mpp = max(FINEST_UM, he_mpp, min(if_mpp, 1.0))
-    seen = warped(if_.channel(dapi), he, he_to_if, mpp)
+    warped_if = warped(if_.channel(dapi), he, he_to_if, mpp)
     size_um = np.array(if_.size) * if_mpp
-    planes = Planes(he, seen, size_um, he_to_if, mpp, (Scale(0, 0, 1), Scale(0, 0, 1)))
+    planes = Planes(he, warped_if, size_um, he_to_if, mpp, (Scale(0, 0, 1), Scale(0, 0, 1)))
     stains, signals = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
-    for box in _places(tissue, seen.size):
+    for box in _places(tissue, warped_if.size):
         stain, signal = planes._raw(box)
         inside = planes._on_he(box) & planes._on_if(box)
         stains.append(stain[planes._on_he(box)])

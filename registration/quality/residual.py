@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Patches are (h, w) on one grid, NaN where a slide has nothing to say. Shifts are (x, y) in µm:
+Patches are (h, w) on one grid, NaN where a slide has no pixels. Shifts are (x, y) in µm:
 fixed(x) matches moving(x + shift).
 """
 
@@ -56,7 +56,7 @@ class Residual:
 
 
 NOTHING = Residual(np.zeros(2), 0.0, 0.0, 0.0, math.inf)
-"""What is said of patches that show nothing."""
+"""The result for patches that show nothing."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Correlations:
         return len(self.values) // 2
 
     def within(self, reach_um: float) -> "Correlations":
-        """Only the shifts up to a smaller reach."""
+        """The correlations at shifts up to a smaller reach, µm."""
         cut = self.reach - min(self.reach, math.ceil(reach_um / self.mpp))
         side = len(self.values)
         inner = self.values[cut : side - cut, cut : side - cut]
@@ -92,12 +92,12 @@ class Correlations:
     def at(self, shifts_um: NDArray[np.float64]) -> Surface:
         """Correlation at shifts, (N, 2) µm, each at its nearest pixel; (N,)."""
         column, row = (np.rint(shifts_um / self.mpp).astype(int) + self.reach).T
-        found: Surface = self.values[row, column]
-        return found
+        surface: Surface = self.values[row, column]
+        return surface
 
 
 def residual_shift(fixed: Plane, moving: Plane, mpp: float, reach_um: float) -> Residual:
-    """Find the shift at which two patches agree best.
+    """The shift, µm, at which two patches agree best, and its confidence.
 
     Parameters
     ----------
@@ -120,15 +120,15 @@ def residual_shift(fixed: Plane, moving: Plane, mpp: float, reach_um: float) -> 
     >>> moving = np.random.default_rng(1).normal(size=(60, 60)).astype(np.float32)
     >>> moving = cv2.GaussianBlur(moving, (0, 0), 2.0)
     >>> fixed = np.roll(moving, -3, axis=1)  # what is at x here is at x + 3 there
-    >>> found = residual_shift(fixed, moving, mpp=0.5, reach_um=5.0)
-    >>> bool(np.allclose(found.shift_um, [1.5, 0.0], atol=0.1))
+    >>> residual = residual_shift(fixed, moving, mpp=0.5, reach_um=5.0)
+    >>> bool(np.allclose(residual.shift_um, [1.5, 0.0], atol=0.1))
     True
     """
     return peak(correlations(fixed, moving, mpp, reach_um))
 
 
 def correlations(fixed: Plane, moving: Plane, mpp: float, reach_um: float) -> Correlations:
-    """Correlate two patches at all shifts, each over the pixels both then have.
+    """Correlations of two patches (h, w) at all shifts, each over the pixels both then have.
 
     Padfield's formula (IEEE TIP 2012): six products of Fourier transforms.
     """
@@ -166,7 +166,7 @@ def _parts(patch: Plane) -> tuple[Plane, Plane, Plane]:
 
 
 def peak(surface: Correlations) -> Residual:
-    """Read the best shift off a surface of correlations."""
+    """The best shift on a surface of correlations, and its confidence."""
     values = surface.values
     if np.isnan(values).all():
         return NOTHING

@@ -13,7 +13,7 @@ from regdata.arrays import Floats
 from regdata.files import replacing
 
 STATUSES = ("accept", "doubtful", "reject", "empty")
-"""What can be said of a tile; nothing is to be seen in an empty one."""
+"""The statuses of a tile; an empty one shows no nuclei."""
 _COLOURS = {
     "accept": (44, 160, 44),
     "doubtful": (255, 193, 7),
@@ -40,9 +40,9 @@ class TileQuality:
     null_z
         (N,) standard deviations by which it lies above that at shifts of 12 to 20 µm.
     shift_um
-        (N, 2) x, y: H&E at x matches the warped IF at x + shift. 0 where nothing is seen.
+        (N, 2) x, y: H&E at x matches the warped IF at x + shift. 0 where nothing shows.
     sd_um
-        (N,) its predicted standard deviation along an axis; infinite where nothing is seen.
+        (N,) its predicted standard deviation along an axis; infinite where nothing shows.
     confidence
         (N,) chance that this shift is right, 0 to 1.
     jacobian_min, jacobian_max
@@ -67,9 +67,9 @@ class TileQuality:
     status: NDArray[np.str_]
 
     def error_at(self, xy_um: Floats) -> Floats:
-        """Expected error, µm, of the tiles that points (N, 2) µm on the H&E lie in.
+        """Expected error (N,) µm of the tiles in which points (N, 2) µm on the H&E lie.
 
-        NaN in empty tiles, where nothing tells.
+        NaN in empty tiles, where nothing can be compared.
         """
         rows, columns = self.shape
         place = np.floor(xy_um / self.tile_um).astype(int)
@@ -111,7 +111,7 @@ def write_table(quality: TileQuality, path: Path) -> None:
 
 
 def read_table(path: Path) -> TileQuality:
-    """Read back what `write_table` wrote, to eight digits."""
+    """The tiles in a CSV that `write_table` wrote, to eight digits."""
     table = pd.read_csv(path, keep_default_na=True)
     plain = ("tissue", "correlation", "null_z", "sd_um", "confidence", "jacobian_min")
     return TileQuality(

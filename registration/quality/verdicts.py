@@ -46,15 +46,15 @@ class Verdict:
 
 
 def verdict(quality: TileQuality) -> Verdict:
-    """Judge a transform by its tiles.
+    """The verdict on a transform, from its tiles.
 
     What is judged is how well the slides agree with each other. Tissue that repeats itself can
     agree with its neighbour, so no verdict replaces a look at the pictures.
     """
-    seen = quality.status != "empty"
-    count = int(seen.sum())
-    error = quality.error_um[seen]
-    accepted = float((quality.status[seen] == "accept").mean()) if count else 0.0
+    measured = quality.status != "empty"
+    count = int(measured.sum())
+    error = quality.error_um[measured]
+    accepted = float((quality.status[measured] == "accept").mean()) if count else 0.0
     median, p90 = np.percentile(error, [50, 90]).tolist() if count else (np.nan, np.nan)
     tissue = quality.tissue > 0
     least = float(quality.jacobian_min[tissue].min(initial=1.0))

@@ -78,12 +78,12 @@ PAIR = np.array([[1.0, 2], [3, 4]])
 @pytest.mark.parametrize(
     ("he", "if_", "mpps", "size", "message"),
     [
-        (PAIR, PAIR[:1], (1, 1), SIZE, "came 2 on the H&E and 1 on the IF"),
-        (PAIR[:0], PAIR[:0], (1, 1), SIZE, "expected 1 landmarks or more, came 0"),
+        (PAIR, PAIR[:1], (1, 1), SIZE, "got 2 on the H&E and 1 on the IF"),
+        (PAIR[:0], PAIR[:0], (1, 1), SIZE, "expected 1 landmarks or more, got 0"),
         (PAIR[:, :1], PAIR[:, :1], (1, 1), SIZE, r"expected \(N, 2\) finite landmarks"),
         (PAIR * np.nan, PAIR, (1, 1), SIZE, r"expected \(N, 2\) finite landmarks"),
-        (PAIR, PAIR, (0, 1), SIZE, "positive pixel size in µm, came 0; pass `he_mpp=`"),
-        (PAIR, PAIR, (1, np.nan), SIZE, "positive pixel size in µm, came nan; pass `if_mpp=`"),
+        (PAIR, PAIR, (0, 1), SIZE, "positive pixel size in µm, got 0; pass `he_mpp=`"),
+        (PAIR, PAIR, (1, np.nan), SIZE, "positive pixel size in µm, got nan; pass `if_mpp=`"),
         (PAIR, PAIR, (1, 1), (0, 0), "expected a positive diagonal"),
     ],
     ids=["unequal", "none", "one column", "not a number", "he mpp", "if mpp", "no size"],

@@ -141,10 +141,10 @@ def test_a_high_gain_clips(section: Tissue) -> None:
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
-        ({"drift": 0.0}, "drift > 0, came 0"),
+        ({"drift": 0.0}, "drift > 0, got 0"),
         ({"autofluorescence_gradient": -1.0}, "autofluorescence_gradient > 0"),
-        ({"blurred": 1.5}, "share 0..1 as blurred, came 1.5"),
-        ({"folds": -1}, "folds >= 0, came -1"),
+        ({"blurred": 1.5}, "share 0..1 as blurred, got 1.5"),
+        ({"folds": -1}, "folds >= 0, got -1"),
     ],
 )
 def test_conditions_that_make_no_sense_are_refused(

@@ -124,8 +124,8 @@ def test_missing_numbers_and_no_nuclei_are_fine():
 @pytest.mark.parametrize(
     ("positive", "shape", "settings", "message"),
     [
-        (1, (20, 20, 3), PLAIN, "came 1 for 2 nuclei"),
-        (2, (20, 21, 3), PLAIN, "came \\(20, 21, 3\\)"),
+        (1, (20, 20, 3), PLAIN, "got 1 for 2 nuclei"),
+        (2, (20, 21, 3), PLAIN, "got \\(20, 21, 3\\)"),
         (2, (20, 20, 3), replace(PLAIN, shift_um=(-1.0, 0.0)), "shift_um >= 0"),
     ],
 )

@@ -47,10 +47,10 @@ def test_the_extension_does_not_matter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"x,y,class\n1,2,3\n", "found a text file"),
-        (b"%PDF-1.7", "found a PDF"),
-        (b"PK\x03\x04....", "found a zip archive"),
-        (b"\x89HDF\r\n\x1a\n", "found an HDF5 file"),
+        (b"x,y,class\n1,2,3\n", "got a text file"),
+        (b"%PDF-1.7", "got a PDF"),
+        (b"PK\x03\x04....", "got a zip archive"),
+        (b"\x89HDF\r\n\x1a\n", "got an HDF5 file"),
         (b"\x07\x01\x02\x03\x80", "first bytes 07 01 02 03"),
         (b"\0" * 128 + b"DICM" + b"\0" * 99, "a DICOM file that is no whole-slide image"),
         (b"", "is empty"),

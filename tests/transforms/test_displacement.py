@@ -185,10 +185,10 @@ def test_min_jacobian_looks_outside_too() -> None:
 @pytest.mark.parametrize(
     ("control", "spacing", "origin", "message"),
     [
-        (np.zeros((2, 3, 9)), 1.0, [0.0, 0.0], r"4 x 4 or more, came \(2, 3, 9\)"),
-        (np.zeros((3, 9, 9)), 1.0, [0.0, 0.0], r"came \(3, 9, 9\)"),
-        (np.zeros((9, 9)), 1.0, [0.0, 0.0], r"came \(9, 9\)"),
-        (np.zeros((2, 9, 9), np.int64), 1.0, [0.0, 0.0], "float32 or float64, came int64"),
+        (np.zeros((2, 3, 9)), 1.0, [0.0, 0.0], r"4 x 4 or more, got \(2, 3, 9\)"),
+        (np.zeros((3, 9, 9)), 1.0, [0.0, 0.0], r"got \(3, 9, 9\)"),
+        (np.zeros((9, 9)), 1.0, [0.0, 0.0], r"got \(9, 9\)"),
+        (np.zeros((2, 9, 9), np.int64), 1.0, [0.0, 0.0], "float32 or float64, got int64"),
         (np.full((2, 9, 9), np.nan), 1.0, [0.0, 0.0], "finite"),
         (np.zeros((2, 9, 9)), 0.0, [0.0, 0.0], "positive spacing"),
         (np.zeros((2, 9, 9)), np.nan, [0.0, 0.0], "positive spacing"),
@@ -204,5 +204,5 @@ def test_what_is_no_field_is_refused(
 
 
 def test_too_few_samples_are_refused() -> None:
-    with pytest.raises(RegdataError, match=r"2 x 2 or more, came \(2, 1, 5\)"):
+    with pytest.raises(RegdataError, match=r"2 x 2 or more, got \(2, 1, 5\)"):
         Displacement.through(np.zeros((2, 1, 5)), np.zeros(2), 1.0)

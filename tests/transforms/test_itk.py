@@ -218,9 +218,9 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
         "no.tfm": "no such file",
         "text.tfm": "no transform that ITK can read: Tags must be delimited",
         "text.h5": "no transform that ITK can read",
-        "solid.tfm": "2-D transform in .*came 3-D",
-        "square.tfm": "cubic B-spline, came order 2",
-        "thin.tfm": r"2 x 2 or more, came \(2, 1, 4\)",
+        "solid.tfm": "2-D transform in .*got 3-D",
+        "square.tfm": "cubic B-spline, got order 2",
+        "thin.tfm": r"2 x 2 or more, got \(2, 1, 4\)",
     }
     for name, message in messages.items():
         with pytest.raises(RegdataError, match=message) as caught:

@@ -38,7 +38,7 @@ def test_layouts(tmp_path: Path, text: str) -> None:
         ("1,2\n3,4\n", "begins with '1,2'"),
         ("x,x,y\n1,2,3\n", "columns x and y"),
         ("x,y\n", "holds no landmarks"),
-        ("x,y\n1,2\n\n3,a\n", "line 4 of .*he.csv: expected numbers for x and y, came '3,a'"),
+        ("x,y\n1,2\n\n3,a\n", "line 4 of .*he.csv: expected numbers for x and y, got '3,a'"),
         ("x,y\n1\n", "line 2 of"),
         ("x,y\n1,nan\n", "line 2 of"),
         ("x,y\n1,inf\n", "line 2 of"),
@@ -119,9 +119,9 @@ def test_landmarks_on_a_line_are_not_mirrored(seed: int, count: int) -> None:
 @pytest.mark.parametrize(
     ("he", "if_", "kind", "message"),
     [
-        ([[0, 0]], [[0, 0]], "similarity", "expected 2 landmarks or more, came 1"),
-        ([[0, 0], [1, 1]], [[0, 0], [1, 1]], "affine", "expected 3 landmarks or more, came 2"),
-        ([[0, 0], [1, 1]], [[0, 0]], "similarity", "came 2 on the H&E and 1 on the IF"),
+        ([[0, 0]], [[0, 0]], "similarity", "expected 2 landmarks or more, got 1"),
+        ([[0, 0], [1, 1]], [[0, 0], [1, 1]], "affine", "expected 3 landmarks or more, got 2"),
+        ([[0, 0], [1, 1]], [[0, 0]], "similarity", "got 2 on the H&E and 1 on the IF"),
         ([[5, 5], [5, 5]], [[0, 0], [1, 1]], "similarity", "in one place"),
         ([[0, 1], [1, 1]], [[5, 5], [5, 5]], "similarity", "in one place"),
         ([[0, 0], [1, 2], [2, 4]], [[0, 0], [1, 2], [3, 4]], "affine", "on one line"),

@@ -177,8 +177,8 @@ def test_more_points_than_are_mapped_at_once(
     [
         (b"", "empty"),
         (b"\n", "one column x and one column y"),
-        (b"a,b\n1,2\n", "found a, b"),
-        (b"x,y,X\n1,2,3\n", "found x, y, X"),
+        (b"a,b\n1,2\n", "got a, b"),
+        (b"x,y,X\n1,2,3\n", "got x, y, X"),
         (b"x,y\n1,2\n3,four\n", "line 3"),
         (b"x,y\n1\n", "line 2"),
         (b"x,y\n1,nan\n", "line 2"),

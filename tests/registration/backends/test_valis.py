@@ -182,7 +182,7 @@ def test_without_valis_one_line_says_where_to_have_it(tmp_path):
 
 
 def test_a_python_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(RegdataError, match=r"came .*nowhere, which is no program"):
+    with pytest.raises(RegdataError, match=r"got .*nowhere, which is no program"):
         check_backend("valis", tmp_path / "nowhere")
     check_backend("valis", HERE.python)
 
