@@ -78,7 +78,7 @@ def test_speed_is_not_the_result(find: Find) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tissue": "al"}, "--tissue al: expected auto, all, or a GeoJSON file"),
+        ({"tissue": "al"}, "`tissue=al`: expected auto, all, or a GeoJSON file"),
         ({"region": "1,2,3"}, "1,2,3"),
     ],
 )

@@ -108,7 +108,7 @@ def test_values_for_some_markers_or_all() -> None:
     assert parse_per_marker(some, MARKERS, "thresholds") == {"CD3": "mad:4", "CD20": "fixed:5"}
     assert parse_per_marker(["CD20=ring"], MARKERS, "compartments") == {"CD20": "ring"}
     with pytest.raises(
-        RegdataError, match=r"`thresholds=CD8=otsu`: CD8 is none of `markers=` .*CD3, CD20"
+        RegdataError, match=r"`thresholds=CD8=otsu`: CD8 is none of the markers .*CD3, CD20"
     ):
         parse_per_marker(["CD8=otsu"], MARKERS, "thresholds")
 

@@ -235,7 +235,7 @@ def test_a_weighted_class_counts_as_often_in_the_cross_entropy() -> None:
 
 
 def test_class_weights_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(RegdataError, match=r"nt_classes with 2 weights.*came 3"):
+    with pytest.raises(RegdataError, match=r"nt_classes with 2 weights.*got 3"):
         cellvit_loss(*by_hand(), only(nt_classes=(1.0, 1.0, 1.0)))
 
 
