@@ -81,7 +81,7 @@ def discriminants(
         total += weight
     if (mass == 0).any():
         raise RegdataError(
-            f"expected a slide with {_FEWEST} cells or more of each class beside another class, got "
+            f"expected a slide with {_FEWEST} cells of each class beside another class, got "
             f"none of class {int(np.flatnonzero(mass == 0)[0])}; train without `robust=True`"
         )
     offsets, covariance = offsets / mass[:, None], covariance / total
