@@ -35,6 +35,11 @@ from regdata.commands.options import PATH, Command, output, overwrite, warn
     show_default=True,
     help="Whether cells with unlikely labels count less.",
 )
+@click.option(
+    "--robust",
+    is_flag=True,
+    help="Learn only how classes differ within slides: for slides of other laboratories.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @overwrite
 def train(datasets: tuple[Path, ...], output: Path, **options: Any) -> None:

@@ -26,6 +26,7 @@ from regdata.commands.options import (
 @click.option("--train-split", default="train", show_default=True, help="Experts' training part.")
 @click.option("--test-split", default="test", show_default=True, help="The part scored on.")
 @click.option("--folds-only", is_flag=True, help="No parts: folds of all images take turns.")
+@click.option("--robust", is_flag=True, help="Heads that travel; see regdata train --robust.")
 @mapping
 @he_mpp("µm per pixel of the set's images, where it does not say.")
 @radius_um

@@ -169,6 +169,7 @@ def validate(
     train_split: str = "train",
     test_split: str = "test",
     folds_only: bool = False,
+    robust: bool = False,
     mapping: Mapping[str, str] | None = None,
     he_mpp: float | None = None,
     radius_um: float = MATCH_RADIUS_UM,
@@ -190,6 +191,9 @@ def validate(
         Parts of the set that experts' heads are trained on, and that all are scored on.
     folds_only
         The set has no parts: folds of all images take turns.
+    robust
+        Heads of differences within slides (`fit_classifier`), each calling its classes as often on
+        the test images as they were in its training.
     mapping
         Class of the files to class, or classes parted by commas, of the set.
     he_mpp
@@ -236,6 +240,7 @@ def validate(
             device,
             conventions,
             progress,
+            robust,
         )
     if written is not None:
         write_json(written, validation.to_dict())

@@ -19,6 +19,7 @@ def fit_classifier(
     hidden: int = 128,
     class_weights: Literal["inverse", "none"] = "inverse",
     cell_weights: Literal["label_probability", "none"] = "none",
+    robust: bool = False,
     seed: int = 0,
     overwrite: bool = False,
 ) -> FitReport:
@@ -39,6 +40,9 @@ def fit_classifier(
         Whether rare classes weigh as much as frequent ones.
     cell_weights
         Whether cells with unlikely labels count less.
+    robust
+        Learn only how classes differ within slides: weaker on more slides of the same laboratory,
+        better on those of another. Epochs, hidden and class weights do not apply.
     seed
         Of the split, the first weights and the order of cells.
     overwrite
@@ -68,6 +72,7 @@ def fit_classifier(
         "hidden": hidden,
         "class_weights": class_weights,
         "weights": cell_weights,
+        "robust": robust,
         "seed": seed,
     }
     settings = validated(FitSettings, given)

@@ -109,6 +109,7 @@ def validate(
     device: str = "auto",
     conventions: Conventions | None = None,
     progress: Progress = silent,
+    robust: bool = False,
 ) -> Validation:
     """Scores of heads trained on auto-labels and on experts' labels, on experts' test images.
 
@@ -119,6 +120,9 @@ def validate(
     training, test
         Parts of an annotated set with the same classes; without a training part, folds of `test`
         take turns.
+    robust
+        Heads of differences within slides, each calling its classes as often on the test images
+        as they were in its training.
 
     Raises
     ------
@@ -131,7 +135,8 @@ def validate(
     model = load_model(model_path, device)
     with TemporaryDirectory() as folder:
         kept = Path(folder) / "auto.pt"
-        report = train_classifier(datasets, kept)
+        settings = FitSettings(robust=robust)
+        report = train_classifier(datasets, kept, settings)
         auto = load_classifier(kept)
     auto.require_model(model.sha256, model.config.name, model.config.token_width)
     classes = map_classes(auto.info.classes, test.classes, mapping)
@@ -149,10 +154,13 @@ def validate(
     folds = _folds([s.image.group for s in images[0]], 3 if crossed else 2)
     network = model.config.name, model.sha256
     heads = [
-        _expert(images[0], _parts(folds, k, crossed), classes.names, network)
+        _expert(images[0], _parts(folds, k, crossed), classes.names, network, settings)
         for k in range(int(folds.max()) + 1)
     ]
     experts, tested = [one for one, _ in heads], images[-1]
+    if robust:
+        tokens = np.concatenate([one.tokens for one in tested])
+        auto, *experts = [_as_frequent(one, tokens) for one in (auto, *experts)]
     guesses = [_by_auto(auto, classes, tested)]
     if crossed:
         guesses.append([experts[k].predict(s.tokens) for k, s in zip(folds, tested, strict=True)])
@@ -216,6 +224,7 @@ def _expert(
     parts: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     classes: tuple[str, ...],
     network: tuple[str, str],
+    settings: FitSettings,
 ) -> tuple[Classifier, int]:
     """A head trained on the experts' labels of some images, and the number of its cells."""
     tokens = np.concatenate([s.tokens for s in images])
@@ -228,9 +237,17 @@ def _expert(
                 f"the nuclei detected on the experts' images to {what} a head with are all of one "
                 "class; more images are needed"
             )
-    cells = TrainingCells(tokens, labels, classes, Split(train, val, "slide", None))
-    classifier, _ = fit_classifier(cells, network, FitSettings(), ["experts"])
+    slides = np.array([s.image.slide for s in images])[image]
+    cells = TrainingCells(tokens, labels, classes, Split(train, val, "slide", None), None, slides)
+    classifier, _ = fit_classifier(cells, network, settings, ["experts"])
     return classifier, int(train.sum())
+
+
+def _as_frequent(classifier: Classifier, tokens: NDArray[np.floating[Any]]) -> Classifier:
+    """A classifier that calls its classes as often on (N, D) tokens as they were in training."""
+    counts = classifier.info.training["train_cells"]
+    cells = np.array([counts[name] for name in classifier.info.classes], float)  # type: ignore
+    return classifier.calling((cells / cells.sum()).tolist(), tokens)
 
 
 def _by_auto(auto: Classifier, classes: ClassMap, images: Sequence[Detected]) -> Guess:

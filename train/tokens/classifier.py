@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regdata.cells import CellDataset, read_dataset
-from regdata.cellvit.networks import Classifier, ClassifierInfo, save_classifier
+from regdata.cellvit.networks import (
+    Classifier,
+    ClassifierInfo,
+    TokenClassifier,
+    save_classifier,
+)
 from regdata.errors import RegdataError
 from regdata.paths import StrPath, paths_of
 from regdata.train.tokens.fitting import FitSettings, fit
 from regdata.train.tokens.report import Epoch, FitReport
 from regdata.train.tokens.splits import Split, split_groups
+from regdata.train.tokens.within_slides import fit_within_slides
 
 
 def train_classifier(
@@ -56,7 +62,8 @@ def train_classifier(
     weights = None
     if settings.weights == "label_probability":
         weights = np.concatenate([_weights_of(d) for d in datasets])
-    cells = TrainingCells(tokens, labels, first.classes, split, weights)
+    slides = np.concatenate([_slide_of_cells(d) for d in datasets])
+    cells = TrainingCells(tokens, labels, first.classes, split, weights, slides)
     network = first.record.model.name, first.record.model.sha256
     files = [path.name for path in paths_of(paths)]
     classifier, report = fit_classifier(cells, network, settings, files, progress)
@@ -76,6 +83,8 @@ class TrainingCells:
         (N,) int64, index into `classes`; anything for cells in neither part of the split.
     weights
         (N,) float32, weight of each cell in the loss; None for all the same.
+    slides
+        (N,) the slide of each, which a robust classifier needs; None for a single one.
     """
 
     tokens: NDArray[np.floating[Any]]
@@ -83,6 +92,7 @@ class TrainingCells:
     classes: tuple[str, ...]
     split: Split
     weights: NDArray[np.float32] | None = None
+    slides: NDArray[np.str_] | None = None
 
 
 def fit_classifier(
@@ -101,14 +111,12 @@ def fit_classifier(
     files
         Names of the files of the cells, for its description.
     """
-    head, report = fit(
-        cells.tokens, cells.labels, cells.classes, cells.split, settings, progress, cells.weights
-    )
+    head, report = _fitted(cells, settings, progress)
     info = ClassifierInfo(
         classes=cells.classes,
         token_width=cells.tokens.shape[1],
-        hidden=settings.hidden,
-        dropout=settings.dropout,
+        hidden=head.fc1.out_features,
+        dropout=head.dropout.p,
         model_name=network[0],
         model_sha256=network[1],
         mean=tuple(report.mean.tolist()),
@@ -122,15 +130,34 @@ def fit_classifier(
     return Classifier(head, info), report
 
 
+def _fitted(
+    cells: TrainingCells, settings: FitSettings, progress: Callable[[Epoch], None] | None
+) -> tuple[TokenClassifier, FitReport]:
+    """The network of a classifier, by the way the settings name."""
+    of = cells.tokens, cells.labels
+    if not settings.robust:
+        return fit(*of, cells.classes, cells.split, settings, progress, cells.weights)
+    slides = np.full(len(cells.labels), "") if cells.slides is None else cells.slides
+    network, report = fit_within_slides(*of, slides, cells.classes, cells.split, cells.weights)
+    if progress is not None:
+        progress(report.best)
+    return network, report
+
+
+def _slide_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
+    """(N,) the slide of each cell, told from others of its name by what is in its file."""
+    slide = dataset.obs["slide"].astype(str).to_numpy(np.str_)
+    return np.char.add(f"{dataset.record.he.sha256}:", slide)
+
+
 def group_of_cells(dataset: CellDataset) -> NDArray[np.str_]:
     """(N,) str, group of each cell that a split keeps together: the patient, else the slide.
 
     A slide is identified by the content of its file, since many are called `he.tif`.
     """
-    slide = dataset.obs["slide"].astype(str).to_numpy(np.str_)
     patient = dataset.obs["patient"].astype(str).to_numpy(np.str_)
-    content = dataset.record.he.sha256
-    return np.where(patient == slide, np.char.add(f"{content}:", slide), patient)
+    slide = dataset.obs["slide"].astype(str).to_numpy(np.str_)
+    return np.where(patient == slide, _slide_of_cells(dataset), patient)
 
 
 def _weights_of(dataset: CellDataset) -> NDArray[np.float32]:

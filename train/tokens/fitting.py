@@ -43,6 +43,8 @@ class FitSettings(BaseModel):
     """`inverse`: every class has the same weight in the loss, however few its cells."""
     weights: Literal["label_probability", "none"] = "none"
     """`label_probability`: a cell counts in the loss as much as its label is likely."""
+    robust: bool = False
+    """Differences of classes within slides alone, for slides of other laboratories."""
     val_share: float = Field(default=0.2, gt=0, lt=1)
     seed: int = 0
 

@@ -8,6 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from regdata.errors import RegdataError
+from regdata.train.tokens.classifier import TrainingCells, fit_classifier
+from regdata.train.tokens.fitting import FitSettings
+from regdata.train.tokens.splits import Split
 from regdata.train.tokens.within_slides import as_network, calibrated, discriminants
 
 WIDTH = 12
@@ -88,3 +91,24 @@ def test_the_network_gives_the_scores() -> None:
     with torch.inference_mode():
         given = as_network(weights, biases)(torch.from_numpy(tokens)).numpy()
     assert np.allclose(given, tokens @ weights + biases, atol=1e-5)
+
+
+def test_a_robust_classifier_is_one_setting_away_and_calls_as_often_as_asked() -> None:
+    rng = np.random.default_rng(4)
+    tokens, labels, names = slides_of(rng, [0.1, 0.3, 0.5, 0.6])
+    val = names == "slide 3"
+    cells = TrainingCells(
+        tokens, labels, ("negative", "CD3"), Split(~val, val, "slide", None), slides=names
+    )
+    classifier, report = fit_classifier(cells, ("net", "0" * 64), FitSettings(robust=True), ["x"])
+    assert report.val_cells == tuple(np.bincount(labels[val]).tolist())
+    assert report.best.auroc > 0.8
+    assert classifier.predict(tokens).sum(1) == pytest.approx(np.ones(len(tokens)), abs=1e-5)
+    elsewhere, truth, _ = slides_of(rng, [0.3], 3000)
+    elsewhere += 5.0  # another stain
+    asked = classifier.calling([0.7, 0.3], elsewhere)
+    called = asked.predict(elsewhere).argmax(1)
+    assert called.mean() == pytest.approx(0.3, abs=0.01)
+    assert (called == truth).mean() > 0.7
+    areas = [roc_auc_score(truth, one.predict(elsewhere)[:, 1]) for one in (asked, classifier)]
+    assert areas[0] == pytest.approx(areas[1], abs=1e-4)
