@@ -142,9 +142,10 @@ def discriminants(
             f"expected a slide with {_FEWEST} cells of each class beside another class, got "
             f"none of class {int(np.flatnonzero(mass == 0)[0])}; train without `robust=True`"
         )
-    offsets, covariance = offsets / mass[:, None], covariance / total
+    offsets = np.asarray(offsets / mass[:, None], np.float64)
+    covariance = np.asarray(covariance / total, np.float64)
     covariance += shrinkage * np.trace(covariance) / width * np.eye(width)
-    weights: Floats = np.linalg.solve(covariance, offsets.T)
+    weights = np.asarray(np.linalg.solve(covariance, offsets.T), np.float64)
     biases = -(centre / total) @ weights - 0.5 * np.einsum("kd,dk->k", offsets, weights)
     return weights, biases
 

@@ -132,7 +132,7 @@ class Classifier:
         )
         network.load_state_dict(self.network.state_dict())
         with torch.no_grad():
-            network.fc2.bias += torch.from_numpy(shift.astype(np.float32))
+            network.fc2.bias.add_(torch.from_numpy(shift.astype(np.float32)))
         return Classifier(network.eval(), self.info)
 
     def require_model(
