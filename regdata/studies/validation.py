@@ -35,10 +35,16 @@ from regdata.eval.metrics import (
 )
 from regdata.files import Progress, silent
 from regdata.paths import StrPath
+from regdata.studies.folds import image_folds
 from regdata.studies.validation_legacy import Classified, legacy_scores
-from regdata.train.tokens import FitSettings, Split, TrainingCells, fit_classifier, train_classifier
-
-_FOLDS = 5
+from regdata.train.tokens import (
+    FitSettings,
+    Split,
+    TrainingCells,
+    as_frequent,
+    fit_classifier,
+    train_classifier,
+)
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ def validate(
             done += 1
             progress(done / total)
     crossed = training is None
-    folds = _folds([s.image.group for s in images[0]], 3 if crossed else 2)
+    folds = image_folds([s.image.group for s in images[0]], 3 if crossed else 2)
     network = model.config.name, model.sha256
     heads = [
         _expert(images[0], _parts(folds, k, crossed), classes.names, network, settings)
@@ -160,7 +166,7 @@ def validate(
     experts, tested = [one for one, _ in heads], images[-1]
     if robust:
         tokens = np.concatenate([one.tokens for one in tested])
-        auto, *experts = [_as_frequent(one, tokens) for one in (auto, *experts)]
+        auto, *experts = [as_frequent(one, tokens) for one in (auto, *experts)]
     guesses = [_by_auto(auto, classes, tested)]
     if crossed:
         guesses.append([experts[k].predict(s.tokens) for k, s in zip(folds, tested, strict=True)])
@@ -194,22 +200,6 @@ def _look(
     return Detected(image, cells.xy, cells.tokens, radius_um / mpp, expert)
 
 
-def _folds(groups: Sequence[str], least: int) -> NDArray[np.int64]:
-    """(I,) fold of each image; images of one patient or slide stay together."""
-    names, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    if len(names) < least:
-        raise RegdataError(
-            f"expected images of {least} slides or more to train experts' heads on, got "
-            f"{len(names)}"
-        )
-    filled = np.zeros(min(_FOLDS, len(names)))
-    fold = np.zeros(len(names), np.int64)
-    for group in np.argsort(-sizes, kind="stable"):  # the largest first, into the emptiest
-        fold[group] = filled.argmin()
-        filled[fold[group]] += sizes[group]
-    return np.asarray(fold[place], np.int64)
-
-
 def _parts(
     folds: NDArray[np.int64], k: int, crossed: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -241,13 +231,6 @@ def _expert(
     cells = TrainingCells(tokens, labels, classes, Split(train, val, "slide", None), None, slides)
     classifier, _ = fit_classifier(cells, network, settings, ["experts"])
     return classifier, int(train.sum())
-
-
-def _as_frequent(classifier: Classifier, tokens: NDArray[np.floating[Any]]) -> Classifier:
-    """A classifier that calls its classes as often on (N, D) tokens as they were in training."""
-    counts = classifier.info.training["train_cells"]
-    cells = np.array([counts[name] for name in classifier.info.classes], float)  # type: ignore
-    return classifier.calling((cells / cells.sum()).tolist(), tokens)
 
 
 def _by_auto(auto: Classifier, classes: ClassMap, images: Sequence[Detected]) -> Guess:

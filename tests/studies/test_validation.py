@@ -11,6 +11,7 @@ from regdata.annotated.sets import AnnotatedImage, AnnotatedSet
 from regdata.cellvit.networks.classifier import Classifier, save_classifier
 from regdata.errors import RegdataError
 from regdata.studies import validation as module
+from regdata.studies.folds import image_folds
 from regdata.studies.validation import Validation, validate
 from regdata.studies.validation_table import table
 from regdata.train.tokens.classifier import TrainingCells, fit_classifier
@@ -50,7 +51,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     )
     monkeypatch.setattr(module, "load_model", lambda *_: model)
 
-    def train(_: object, output: Path) -> Any:
+    def train(_: object, output: Path, __: object) -> Any:
         rng = np.random.default_rng(0)
         true = rng.integers(0, 2, 600)
         label = np.where(rng.random(600) < said["wrong"], 1 - true, true)
@@ -116,7 +117,7 @@ def test_folds_take_turns_where_a_set_has_no_parts(world: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("crossed", [False, True])
 def test_a_head_never_sees_what_it_is_scored_on(crossed: bool) -> None:
-    folds = module._folds([f"s{k % 7}" for k in range(20)], 3)
+    folds = image_folds([f"s{k % 7}" for k in range(20)], 3)
     assert set(folds) == set(range(5))
     for name in range(7):  # images of one slide stay together
         assert len(set(folds[np.arange(20) % 7 == name])) == 1

@@ -1,5 +1,6 @@
 from .classifier import TrainingCells, fit_classifier, train_classifier
 from .fitting import FitSettings
+from .frequency import as_frequent
 from .report import FitReport
 from .splits import Split
 
@@ -8,6 +9,7 @@ __all__ = [
     "FitSettings",
     "Split",
     "TrainingCells",
+    "as_frequent",
     "fit_classifier",
     "train_classifier",
 ]

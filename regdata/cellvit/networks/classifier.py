@@ -1,7 +1,6 @@
 """A classifier of cells by their tokens (CellViT++, Hörst et al., 2025)."""
 
 import pickle
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ from regdata.paths import StrPath
 _FORMAT = "regdata classifier 1"
 _EXPECTED = "expected a classifier of `regdata train` or a CellViT++ head"
 _BATCH = 8192
-_ROUNDS = 200  # of adjusting biases to shares, in ever smaller steps
-_LEAST = 1e-4  # share below which a class is as good as absent
 
 
 class ClassifierInfo(BaseModel):
@@ -107,33 +104,6 @@ class Classifier:
                 batch = torch.from_numpy(tokens[part].astype(np.float32))
                 result[part] = self.network((batch - mean) / std).softmax(dim=1).numpy()
         return result
-
-    def calling(self, shares: Sequence[float], tokens: NDArray[np.floating[Any]]) -> "Classifier":
-        """The same classifier with biases by which each class is called as often as it should be.
-
-        Stain and tissue of another laboratory shift all scores; where classes are as frequent as
-        they were in training, the shift is known.
-
-        Parameters
-        ----------
-        shares
-            (K,) of the classes, summing to 1.
-        tokens
-            (N, D) cells of the slides that it will be used on.
-        """
-        wanted = np.asarray(shares, np.float64)
-        logits = np.log(np.maximum(self.predict(tokens).astype(np.float64), 1e-30))
-        shift = np.zeros(len(wanted))
-        for step in np.geomspace(1.0, 0.01, _ROUNDS):
-            called = np.bincount((logits + shift).argmax(axis=1), minlength=len(wanted))
-            shift += step * np.log((wanted + _LEAST) / (called / len(tokens) + _LEAST))
-        network = TokenClassifier(
-            self.info.token_width, self.info.hidden, len(wanted), self.info.dropout
-        )
-        network.load_state_dict(self.network.state_dict())
-        with torch.no_grad():
-            network.fc2.bias.add_(torch.from_numpy(shift.astype(np.float32)))
-        return Classifier(network.eval(), self.info)
 
     def require_model(
         self, sha256: str, name: str = "another model", token_width: int | None = None

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from regdata.errors import RegdataError
 from regdata.train.tokens.classifier import TrainingCells, fit_classifier
 from regdata.train.tokens.fitting import FitSettings
+from regdata.train.tokens.frequency import calling
 from regdata.train.tokens.splits import Split
 from regdata.train.tokens.within_slides import as_network, calibrated, discriminants
 
@@ -106,7 +107,7 @@ def test_a_robust_classifier_is_one_setting_away_and_calls_as_often_as_asked() -
     assert classifier.predict(tokens).sum(1) == pytest.approx(np.ones(len(tokens)), abs=1e-5)
     elsewhere, truth, _ = slides_of(rng, [0.3], 3000)
     elsewhere += 5.0  # another stain
-    asked = classifier.calling([0.7, 0.3], elsewhere)
+    asked = calling(classifier, [0.7, 0.3], elsewhere)
     called = asked.predict(elsewhere).argmax(1)
     assert called.mean() == pytest.approx(0.3, abs=0.01)
     assert (called == truth).mean() > 0.7
