@@ -171,8 +171,7 @@ def write_dataset(path: StrPath, token_width: int) -> Iterator[DatasetWriter]:
 
     The file takes its name when the block ends well; a killed run leaves nothing there.
     """
-    path = Path(path)
-    with replacing(path) as part, h5py.File(part, "w") as file:
+    with replacing(Path(path)) as part, h5py.File(part, "w") as file:
         yield DatasetWriter(file, token_width)
 
 
@@ -230,7 +229,6 @@ def _record(file: h5py.File) -> Record:
 
 def iterate_cells(path: StrPath, portion: int = 8192) -> Iterator[tuple[CellTable, pd.DataFrame]]:
     """The cells of a file and their rows of obs, in portions."""
-    path = Path(path)
     with _open(path) as file:
         obs = read_elem(file["obs"])
         for start in range(0, len(obs), portion):
@@ -287,7 +285,6 @@ def read_pixels(path: StrPath) -> dict[str, dict[str, NDArray[Any]]]:
 
 def read_outlines(path: StrPath) -> CellTable:
     """The cells of a file without their tokens."""
-    path = Path(path)
     with _open(path) as file:
         obs = read_elem(file["obs"])
         return _read_rows(file, obs, slice(0, len(obs)), tokens=False)
@@ -295,6 +292,5 @@ def read_outlines(path: StrPath) -> CellTable:
 
 def count_cells(path: StrPath) -> int:
     """Number of cells in a file."""
-    path = Path(path)
     with _open(path) as file:
         return int(file["X"].shape[0])

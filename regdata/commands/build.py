@@ -1,20 +1,23 @@
 """`regdata build`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from regdata.commands.nuclei_options import nuclei_options, resource_options
 from regdata.commands.options import (
     PATH,
+    as_options,
     device,
     he_mpp,
     if_mpp,
     model,
+    nuclei_options,
     output,
     overwrite,
+    resource_options,
+    together,
     warn,
 )
 
@@ -39,11 +42,8 @@ _LABELS = (
 )
 
 
-def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how labels follow from measurements."""
-    for option in reversed(_LABELS):
-        command = option(command)
-    return command
+label_options = together(*_LABELS)
+"""The options that say how labels follow from measurements."""
 
 
 def read_label_options(
@@ -70,12 +70,12 @@ def checked(model: Any, values: dict[str, Any]) -> Any:
     """Options as their model has them, or the first thing wrong with them as a usage error."""
     from pydantic import ValidationError
 
+    from regdata.public import first_fault
+
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + str(first["loc"][0]).replace("_", "-").rstrip("-")
-        raise click.UsageError(f"{name}: {first['msg']}, got {first['input']}") from None
+        raise click.UsageError(as_options(first_fault(error))) from None
 
 
 # Of each source: what it needs, and what it does not take.

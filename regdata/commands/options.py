@@ -40,6 +40,40 @@ radius_um = click.option(
 )
 
 
+def together(*options: Decorator) -> Decorator:
+    """Several options as one, shown in their order."""
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+nuclei_options = together(
+    click.option("--region", help="Only x,y,w,h (level-0 pixels of the H&E)."),
+    click.option(
+        "--tissue", default="auto", show_default=True, help="auto, all, or a GeoJSON file."
+    ),
+    click.option(
+        "--skip-bad-tiles", is_flag=True, help="Leave out blurred, folded or marked tiles."
+    ),
+)
+"""Where nuclei are looked for."""
+resource_options = together(
+    click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        help="Tiles at once; 1 on a CPU, 8 on a GPU by default.",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(1), default=2, show_default=True, help="Threads."
+    ),
+)
+"""On which speed depends, and results do not."""
+
+
 def output(help: str, required: bool = True) -> Decorator:
     """The option that says where a result goes."""
     return click.option("-o", "--output", required=required, type=PATH, help=help)

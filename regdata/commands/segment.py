@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regdata.commands.nuclei_options import nuclei_options, resource_options
 from regdata.commands.options import (
     PATH,
     Command,
@@ -15,9 +14,11 @@ from regdata.commands.options import (
     exact,
     he_mpp,
     model,
+    nuclei_options,
     output,
     overwrite,
     own_classes,
+    resource_options,
 )
 from regdata.errors import RegdataError
 

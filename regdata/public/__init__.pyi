@@ -5,6 +5,7 @@ from .judging import Registering, RegisterOptions, RegistrationSummary
 from .outputs import check_folder, check_output
 from .registering import register
 from .segmenting import segment, segment_each
+from .settings import first_fault
 from .training import fit_classifier
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "check_output",
     "evaluate",
     "export",
+    "first_fault",
     "fit_classifier",
     "register",
     "relabel",

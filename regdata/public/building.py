@@ -7,6 +7,7 @@ from typing import Any
 from regdata.chain import BuildOptions, BuildSummary, LabelOptions, markers_of, options_of
 from regdata.chain import build as build_pair
 from regdata.chain import relabel as label_again
+from regdata.labelling.rules import CERTAIN, OVERLAP
 from regdata.paths import StrPath, path_of
 from regdata.public.settings import per_marker, several, validated
 
@@ -20,9 +21,9 @@ def build(
     classes: Mapping[str, str | Sequence[str]] | None = None,
     thresholds: str | Mapping[str, str] | None = None,
     compartments: str | Mapping[str, str] | None = None,
-    overlap: float = 0.15,
+    overlap: float = OVERLAP,
     ambiguous: float | None = None,
-    certain: float = 0.8,
+    certain: float = CERTAIN,
     legacy_overlap: bool = False,
     he_mpp: float | None = None,
     if_mpp: float | None = None,

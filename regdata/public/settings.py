@@ -21,9 +21,14 @@ def validated(model: type[_Model], values: Mapping[str, Any]) -> _Model:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = first["loc"][0] if first["loc"] else "options"
-        raise RegdataError(f"`{name}=`: {first['msg']}, got {first['input']}") from None
+        raise RegdataError(first_fault(error)) from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first argument that is wrong, and why, as one line."""
+    first = error.errors()[0]
+    name = first["loc"][0] if first["loc"] else "options"
+    return f"`{name}=`: {first['msg']}, got {first['input']}"
 
 
 def several(values: str | Iterable[str]) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def train_classifier(
     weights = None
     if settings.weights == "label_probability":
         weights = np.concatenate([_weights_of(d) for d in datasets])
-    slides = np.concatenate([_slide_of_cells(d) for d in datasets])
+    slides = np.concatenate([_slide_of_cells(d) for d in datasets]) if settings.robust else None
     cells = TrainingCells(tokens, labels, first.classes, split, weights, slides)
     network = first.record.model.name, first.record.model.sha256
     files = [path.name for path in paths_of(paths)]
