@@ -73,7 +73,7 @@ class Journal:
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
-            path.unlink()
+            _remove(path)
             return cls(path, continued(path, key, token_width), token_width)
 
     @property
@@ -112,10 +112,9 @@ class Journal:
             self._file.close()
 
     def discard(self) -> None:
-        """Close the journal and remove it, with what SQLite keeps beside it."""
+        """Close the journal and remove it."""
         self.close()
-        for ending in ("", "-wal", "-shm", "-journal"):
-            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+        _remove(self._path)
 
     def __enter__(self) -> Self:
         """The journal itself."""
@@ -129,6 +128,12 @@ class Journal:
     ) -> None:
         """Close it."""
         self.close()
+
+
+def _remove(path: Path) -> None:
+    """Remove a journal with what SQLite keeps beside it."""
+    for ending in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _parts(file: sqlite3.Connection, row: int, column: int) -> list[bytes] | None:
