@@ -66,11 +66,7 @@ def open_he(path: Path, mpp: float | None, other: str) -> Slide:
         It cannot be read, or is no 8-bit RGB picture.
     """
     he = open_slide(path).with_mpp(mpp)
-    if not he.is_rgb or he.dtype != np.uint8:
-        raise RegdataError(
-            f"{path} is not an 8-bit RGB picture (channels: {', '.join(he.channels)}; "
-            f"{he.dtype}); expected the H&E slide. Are `he=` and `{other}=` swapped?"
-        )
+    he.check_rgb(f"; expected the H&E slide. Are `he=` and `{other}=` swapped?")
     return he
 
 

@@ -156,15 +156,19 @@ class Slide:
             return lanczos(rgb, corner, size, scale).transpose(2, 0, 1)
         return np.stack([resample(plane, corner, size, scale) for plane in source])
 
+    def check_rgb(self, advice: str) -> None:
+        """Refuse another slide than an 8-bit RGB picture; `advice` ends the message."""
+        if not self.is_rgb or self.dtype != np.uint8:
+            raise RegdataError(
+                f"{self.path} is not an 8-bit RGB picture (channels: "
+                f"{', '.join(self.channels)}; {self.dtype}){advice}"
+            )
+
     def read_rgb(
         self, xy: tuple[float, float], size: tuple[int, int], downsample: float = 1.0
     ) -> NDArray[np.uint8]:
         """Like `read`, as (H, W, 3) uint8; only for bright-field slides."""
-        if not self.is_rgb or self.dtype != np.uint8:
-            raise RegdataError(
-                f"{self.path} is not an 8-bit RGB picture (channels: "
-                f"{', '.join(self.channels)}; {self.dtype}); an H&E slide is needed here"
-            )
+        self.check_rgb("; an H&E slide is needed here")
         return np.ascontiguousarray(self.read(xy, size, downsample).transpose(1, 2, 0))
 
     def overview(self, downsample: float, channels: tuple[int, ...] | None = None) -> Pixels:

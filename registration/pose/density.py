@@ -123,11 +123,7 @@ def as_fluorescence(slide: Slide, stain: Stain) -> Slide:
     RegdataError
         When the slide is not RGB.
     """
-    if not slide.is_rgb or slide.dtype != np.uint8:
-        raise RegdataError(
-            f"{slide.path} is not an 8-bit RGB picture (channels: {', '.join(slide.channels)}; "
-            f"{slide.dtype}), but {stain} is a stain of bright field; for an IF slide take dapi"
-        )
+    slide.check_rgb(f", but {stain} is a stain of bright field; for an IF slide take dapi")
 
     def pixels(level: int, box: Box, channels: tuple[int, ...]) -> Pixels:
         rgb = slide.pixels(level, box, (0, 1, 2)).transpose(1, 2, 0)
