@@ -87,9 +87,6 @@ def fit(
     check_weights(weights, split)
     cells = token_batches(tokens, labels, split.train, weights)
     train, val = (torch.from_numpy(np.flatnonzero(part)) for part in (split.train, split.val))
-    train_cells, val_cells = (
-        np.bincount(labels[part], minlength=len(classes)) for part in (split.train, split.val)
-    )
     mass = np.bincount(labels[split.train], cells.weights[train].numpy(), len(classes))
     balance = class_weights(mass) if settings.class_weights == "inverse" else None
     with torch.random.fork_rng(devices=[]):
@@ -97,18 +94,8 @@ def fit(
         network = TokenClassifier(tokens.shape[1], settings.hidden, len(classes), settings.dropout)
         run = _Run(network, cells, train, val, WeightedLoss(balance, len(classes)))
         epochs, best, per_class = _train(run, settings, progress)
-    report = FitReport(
-        mean=cells.mean.numpy(),
-        std=cells.std.numpy(),
-        epochs=tuple(epochs),
-        best=best,
-        classes=tuple(classes),
-        auroc_per_class=tuple(float(value) if np.isfinite(value) else None for value in per_class),
-        train_cells=tuple(train_cells.tolist()),
-        val_cells=tuple(val_cells.tolist()),
-        split=split.how,
-        warning=split.warning,
-    )
+    standard = cells.mean.numpy(), cells.std.numpy()
+    report = FitReport.of((epochs, best), standard, per_class, classes, labels, split)
     return network.eval(), report
 
 

@@ -73,18 +73,8 @@ def fit_within_slides(
     areas = auroc_per_class(np.exp(log[1]), labels[val])
     epoch = Epoch(1, losses[0], losses[1], float(np.nanmean(areas)))
     width = tokens.shape[1]
-    report = FitReport(
-        mean=np.zeros(width, np.float32),
-        std=np.ones(width, np.float32),
-        epochs=(epoch,),
-        best=epoch,
-        classes=tuple(classes),
-        auroc_per_class=tuple(float(area) if np.isfinite(area) else None for area in areas),
-        train_cells=tuple(np.bincount(labels[train], minlength=len(classes)).tolist()),
-        val_cells=tuple(np.bincount(labels[val], minlength=len(classes)).tolist()),
-        split=split.how,
-        warning=split.warning,
-    )
+    as_it_is = np.zeros(width, np.float32), np.ones(width, np.float32)
+    report = FitReport.of(([epoch], epoch), as_it_is, areas, classes, labels, split)
     return as_network(directions, biases), report
 
 
