@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from itertools import pairwise
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,8 @@ def collected(held_out: bool, jobs: int, tiny: bool) -> list[Case]:
     work = scenes(held_out)
     if tiny:
         work = [scene for scene in work if scene[0] is annotated][:1]
-    with ProcessPoolExecutor(jobs) as pool:
+    # forked from a process with threads, as OpenCV has them, a child can wait for ever
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         return [case for found in pool.map(cases, work) for case in found]
 
 

@@ -15,6 +15,7 @@ PARTS = {  # of a script, or files that it writes
     "registration": ["cases"],
     "train_segmentation": [],
 }
+_STUCK = 1200  # seconds after which a script waits for something that never comes
 NEED_DATA = ("real_pairs", "serial_sections")
 
 
@@ -31,7 +32,7 @@ def test_tiny_run(name: str, tmp_path: Path) -> None:
     # temporary files of the run lie in this folder, too, and go with it
     env = os.environ | {"MPLBACKEND": "agg", "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     out = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False
+        command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=_STUCK
     )
     assert out.returncode == 0, out.stderr[-3000:]
     assert out.stdout.strip()
